@@ -1,0 +1,67 @@
+"""Where the project keeps what it can make again, and how a file is written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, Iterator, Union
+
+
+def cache_folder(name: str) -> Path:
+    """Folder for what can be made again: decoded stamps, mocks, compiled graphs.
+
+    ``$LENS_CACHE``, else ``$XDG_CACHE_HOME/lens-twins``, else ``~/.cache/lens-twins``;
+    a temporary folder where none of them can be written.
+
+    Parameters
+    ----------
+    name : str
+        Sub-folder.
+
+    Returns
+    -------
+    Path
+        Exists and can be written.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    root = Path(os.environ.get("LENS_CACHE") or os.path.join(home, "lens-twins"))
+    folder = root / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"lens-twins-{os.getuid()}" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+@contextlib.contextmanager
+def replacing(path: Union[str, Path], mode: str = "w") -> Iterator[IO]:
+    """Open a temporary file that takes the place of `path` when the block ends well.
+
+    Whatever goes wrong before, the file that was there stays as it was.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write.
+    mode : {"w", "wb"}
+        As in `open`.
+
+    Yields
+    ------
+    file
+        Open for writing, beside `path`.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, mode, **({} if "b" in mode else {"newline": "", "encoding": "utf-8"})) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,339 @@
+"""Stamps from files: read, checked, repaired or set aside, and kept decoded for the next time."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import warnings
+import zlib
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+from isal import igzip, isal_zlib
+from tqdm import tqdm
+
+from .catalogue import StampFile, find_stamps
+from .errors import UserError
+from .folders import cache_folder
+
+LOADER_VERSION = 1
+MAX_NONFINITE_FRACTION = 0.01
+SET_ASIDE, REPAIRED = "set aside", "repaired"
+# Below this many files a second process costs more than it saves.
+FILES_PER_WORKER = 1000
+
+
+class StampError(Exception):
+    """Why a file gives no stamp."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A file that was set aside or repaired: a row of ``rejected.csv``.
+
+    Attributes
+    ----------
+    id, path : str
+        Of the stamp.
+    action : {"set aside", "repaired"}
+        Whether the stamp is missing from the data set, or in it with pixels replaced.
+    n_nonfinite : int
+        Pixels that were NaN or infinite.
+    reason : str
+        In words.
+    """
+
+    id: str
+    path: str
+    action: str
+    n_nonfinite: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The stamps of a folder.
+
+    Attributes
+    ----------
+    folder : str
+        Where they came from.
+    ids, paths : str arrays (N,)
+        Identity, and file relative to `folder`.
+    labels : int8 array (N,)
+        1 lens, 0 non-lens, -1 unknown.
+    stamps : float32 array (N, bands, H, W)
+        Counts, finite; mapped from disk, read-only.
+    digests : str array (N,)
+        First 16 hexadecimal digits of the SHA-256 of each stamp's float32 pixels.
+    rejected : list of Rejection
+        Every file that was set aside or repaired.
+    """
+
+    folder: str
+    ids: np.ndarray
+    paths: np.ndarray
+    labels: np.ndarray
+    stamps: np.ndarray
+    digests: np.ndarray
+    rejected: List[Rejection]
+
+    def take(self, rows: np.ndarray) -> "Dataset":
+        """Keep some of the stamps, in the order of `rows`."""
+        parts = {key: getattr(self, key)[rows] for key in ("ids", "paths", "labels", "stamps", "digests")}
+        return Dataset(folder=self.folder, rejected=self.rejected, **parts)
+
+    @property
+    def data_hash(self) -> str:
+        """SHA-256 over ids and decoded float32 pixels, whatever the order of the stamps."""
+        lines = sorted(f"{stamp_id}:{digest}\n" for stamp_id, digest in zip(self.ids, self.digests))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progress: bool = True) -> Dataset:
+    """Load every stamp below a folder.
+
+    The first time, files are read and decoded on all cores; the decoded stamps are
+    kept in the cache under the paths, sizes and times of the files, so that a second
+    load maps them from disk.  The shape that most files have is the data set's; a file
+    of another shape is set aside.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Any folder above the stamps.
+    workers : int, optional
+        Processes; by default one a core, one alone for a small data set.
+    progress : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    Dataset
+        Sorted by path.
+
+    Raises
+    ------
+    UserError
+        If there is no stamp, or none that can be read.
+    """
+    files = find_stamps(folder)
+    key = _cache_key(Path(folder), files)
+    cached = cache_folder("stamps") / key
+    if not (cached / "index.json").exists():
+        _fill_cache(Path(folder), files, cached, workers, progress)
+    index = json.loads((cached / "index.json").read_text())
+    kept = [files[row] for row in index["rows"]]
+    return Dataset(
+        folder=str(folder),
+        ids=np.array([file.id for file in kept]),
+        paths=np.array([file.path for file in kept]),
+        labels=np.array([-1 if file.label is None else int(file.label) for file in kept], np.int8),
+        stamps=np.memmap(cached / "pixels.f32", np.float32, "r", shape=(len(kept), *index["shape"])),
+        digests=np.array(index["digests"]),
+        rejected=[Rejection(**row) for row in index["rejected"]],
+    )
+
+
+def read_stamp(path: Union[str, Path]) -> np.ndarray:
+    """Read the first image of a FITS file, gzipped or not.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; whether it is gzipped is read off its first bytes.
+
+    Returns
+    -------
+    float32 array (bands, H, W)
+        In the unit of the file, BSCALE and BZERO applied; may hold NaN.
+
+    Raises
+    ------
+    StampError
+        With the reason, if the file cannot be read or holds no image of two or three axes.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise StampError(f"cannot be read: {error.strerror}") from error
+    if not content:
+        raise StampError("empty file")
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = igzip.decompress(content)
+        except (EOFError, OSError, zlib.error, isal_zlib.error) as error:
+            raise StampError(f"damaged gzip: {error}") from error
+    if not content.startswith(b"SIMPLE  ="):
+        raise StampError("not a FITS file")
+    try:
+        with warnings.catch_warnings(), fits.open(io.BytesIO(content), memmap=False) as units:
+            warnings.simplefilter("error", AstropyWarning)  # astropy only warns of a truncated file
+            image = next((unit.data for unit in units if unit.is_image and unit.data is not None), None)
+    except Exception as error:  # astropy raises many kinds for damaged files
+        raise StampError(f"damaged FITS: {error}") from error
+    if image is None:
+        raise StampError("no image in the FITS file")
+    if image.ndim not in (2, 3):
+        raise StampError(f"image has shape {image.shape}; expected (H, W) or (bands, H, W)")
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and counted as such
+        pixels = image.astype(np.float32)
+    return pixels[None] if pixels.ndim == 2 else pixels
+
+
+def repair_stamp(stamp: np.ndarray) -> Tuple[np.ndarray, int]:
+    """Replace the non-finite pixels of a stamp by the median of its finite ones, band by band.
+
+    Parameters
+    ----------
+    stamp : float32 array (bands, H, W)
+        May hold NaN and infinities.
+
+    Returns
+    -------
+    stamp : float32 array (bands, H, W)
+        Finite.
+    n_nonfinite : int
+        How many pixels were replaced.
+
+    Raises
+    ------
+    StampError
+        If more than 1 % of the pixels, or a whole band, are not finite.
+    """
+    bad = ~np.isfinite(stamp)
+    n_nonfinite = int(bad.sum())
+    if n_nonfinite == 0:
+        return stamp, 0
+    if n_nonfinite > MAX_NONFINITE_FRACTION * stamp.size or bad.all(axis=(1, 2)).any():
+        raise StampError(f"{n_nonfinite} of {stamp.size} pixels are not finite; at most 1 % may be")
+    median = np.nanmedian(np.where(bad, np.nan, stamp), axis=(1, 2), keepdims=True)
+    return np.where(bad, median, stamp).astype(np.float32), n_nonfinite
+
+
+def _cache_key(folder: Path, files: Sequence[StampFile]) -> str:
+    digest = hashlib.sha256(f"{LOADER_VERSION}\n{folder.resolve()}\n".encode())
+    digest.update("".join(f"{f.path}\0{f.size}\0{f.mtime_ns}\n" for f in files).encode())
+    return digest.hexdigest()[:24]
+
+
+def _fill_cache(
+    folder: Path, files: List[StampFile], cached: Path, workers: Optional[int], progress: bool
+) -> None:
+    """Decode all files into one array on disk; the folder appears when it is complete."""
+    shape = _common_shape(folder, files)
+    building = cached.with_name(f"{cached.name}.{os.getpid()}.partial")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        index = _decode(folder, files, shape, building / "pixels.f32", workers, progress)
+        (building / "index.json").write_text(json.dumps(index))
+        with contextlib.suppress(OSError):  # another process was faster: its folder is as good
+            os.replace(building, cached)
+    except OSError as error:
+        raise UserError(
+            f"cannot keep the decoded stamps in {cached.parent}: {error.strerror}; "
+            "free some space or point LENS_CACHE at another folder"
+        ) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _decode(
+    folder: Path,
+    files: List[StampFile],
+    shape: Tuple[int, ...],
+    target: Path,
+    workers: Optional[int],
+    progress: bool,
+) -> Dict[str, Any]:
+    n_pixels = int(np.prod(shape))
+    with open(target, "wb") as file:
+        file.truncate(4 * n_pixels * len(files))
+    workers = workers or min(os.cpu_count() or 1, -(-len(files) // FILES_PER_WORKER))
+    chunks = [range(start, min(start + 250, len(files))) for start in range(0, len(files), 250)]
+    jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
+    outcomes: List[Tuple[Optional[str], Optional[Rejection]]] = []
+    with tqdm(total=len(files), desc="stamps", unit="file", disable=not progress, leave=False, delay=1) as bar:
+        with ProcessPoolExecutor(workers, get_context("fork")) if workers > 1 else contextlib.nullcontext() as pool:
+            for outcome in pool.map(_decode_chunk, jobs) if pool else map(_decode_chunk, jobs):
+                outcomes.extend(outcome)
+                bar.update(len(outcome))
+    rejected = [rejection for _, rejection in outcomes if rejection]
+    rows = [row for row, (digest, _) in enumerate(outcomes) if digest]
+    first_of: Dict[str, str] = {}
+    for row in rows:
+        twin = first_of.setdefault(files[row].id, files[row].path)
+        if twin != files[row].path:
+            rejected.append(Rejection(files[row].id, files[row].path, SET_ASIDE, 0, f"same id as {twin}"))
+    rows = [row for row in rows if first_of[files[row].id] == files[row].path]
+    if not rows:
+        first = rejected[0]
+        raise UserError(
+            f"none of the {len(files)} files below {folder} gives a stamp; the first, {first.path}: {first.reason}"
+        )
+    _compact(target, rows, n_pixels)
+    return {
+        "shape": shape,
+        "rows": rows,
+        "digests": [outcomes[row][0] for row in rows],
+        "rejected": [asdict(rejection) for rejection in rejected],
+    }
+
+
+def _decode_chunk(
+    job: Tuple[Path, List[StampFile], int, Tuple[int, ...], Path],
+) -> List[Tuple[Optional[str], Optional[Rejection]]]:
+    """Write the stamps of some files at their rows; return each file's digest and rejection."""
+    folder, files, first_row, shape, target = job
+    pixels = np.memmap(target, np.float32, "r+", offset=4 * first_row * int(np.prod(shape)), shape=(len(files), *shape))
+    outcomes: List[Tuple[Optional[str], Optional[Rejection]]] = []
+    for row, file in enumerate(files):
+        n_nonfinite = 0
+        try:
+            stamp = read_stamp(folder / file.path)
+            n_nonfinite = int((~np.isfinite(stamp)).sum())
+            if stamp.shape != shape:
+                raise StampError(f"shape {stamp.shape}; the other stamps have {shape}")
+            stamp, _ = repair_stamp(stamp)
+        except StampError as error:
+            outcomes.append((None, Rejection(file.id, file.path, SET_ASIDE, n_nonfinite, str(error))))
+            continue
+        pixels[row] = stamp
+        digest = hashlib.sha256(stamp.astype("<f4").tobytes()).hexdigest()[:16]
+        reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
+        outcomes.append(
+            (digest, Rejection(file.id, file.path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None)
+        )
+    return outcomes
+
+
+def _common_shape(folder: Path, files: List[StampFile]) -> Tuple[int, ...]:
+    """Shape of most of up to 25 readable files, spread over the whole list."""
+    shapes: List[Tuple[int, ...]] = []
+    step = max(1, len(files) // 25)
+    order = [row for start in range(step) for row in range(start, len(files), step)]
+    for row in order:
+        with contextlib.suppress(StampError):
+            shapes.append(read_stamp(folder / files[row].path).shape)
+        if len(shapes) == 25:
+            break
+    return max(shapes, key=shapes.count) if shapes else (1, 1, 1)
+
+
+def _compact(target: Path, rows: List[int], n_pixels: int) -> None:
+    """Move the kept rows together and cut off the rest."""
+    pixels = np.memmap(target, np.float32, "r+").reshape(-1, n_pixels)
+    for position, row in enumerate(rows):
+        if position != row:
+            pixels[position] = pixels[row]
+    del pixels
+    os.truncate(target, 4 * n_pixels * len(rows))
