@@ -1,0 +1,312 @@
+"""The verbs of the command line: what each reads, computes and writes."""
+
+import argparse
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+from . import __version__, plots
+from .catalogue import read_catalogue
+from .errors import UserError
+from .estimator import LensClassifier
+from .folders import cache_folder
+from .folds import assign_folds, hash_fraction
+from .layout import NAMED_PARAMETERS
+from .metrics import evaluate_scores
+from .mocks import SIMULATOR_VERSION, make_mocks
+from .noise import median_and_noise
+from .prior import PRIOR, prior_hash
+from .protocol import NetworkShape
+from .runs import (
+    RUN_FORMAT,
+    describe_environment,
+    load_weights,
+    model_hash,
+    read_config,
+    read_csv,
+    save_weights,
+    write_csv,
+    write_json,
+    write_rejected,
+)
+from .scaling import scaling_from_dict, scaling_to_dict
+from .stamps import SET_ASIDE, Dataset, load_dataset
+from .study import PRESETS, defective_data, defective_settings, resolve_defects
+from .training import TrainingData, TrainingSettings
+
+SCORE_COLUMNS = ("id", "path", "fold", "is_lens", "score")
+
+
+def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Make mocks in the 2018 layout."""
+    folder = make_mocks(options.out, options.mocks, seed=options.seed)
+    print(f"{options.mocks} mocks, {options.mocks // 2} of them lenses: {folder}")
+
+
+def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Describe a data set: stamps by class, noise, parameters, files set aside."""
+    data = _load(options.data)
+    catalogue = read_catalogue(options.data)
+    classes = [("lenses", 1), ("non-lenses", 0), ("unlabelled", -1)]
+    present = [(name, data.labels == label, catalogue["is_lens"] == label) for name, label in classes]
+    present = [column for column in present if column[1].any()]
+    median, noise = (values[:, 0] for values in median_and_noise(data.stamps))
+    peak = data.stamps[:, 0].reshape(len(noise), -1).max(axis=1)
+    brightest = (peak - median) / np.where(noise > 0, noise, np.nan)
+    print(f"{data.folder}: {len(data.ids)} stamps of {data.stamps.shape[1]} band(s), {data.stamps.shape[2:]} pixels")
+    print(f"{'5 / 50 / 95 %':32}" + "".join(f"{name:>24}" for name, _, _ in present))
+    print(f"{'stamps':32}" + "".join(f"{rows.sum():>24}" for _, rows, _ in present))
+    for name, values in (("noise [counts]", noise), ("median [counts]", median), ("brightest pixel / noise", brightest)):
+        print(f"{name:32}" + "".join(f"{_quantiles(values[rows]):>24}" for _, rows, _ in present))
+    for key in [key for key in catalogue.colnames if key in NAMED_PARAMETERS or key == "einstein_radius"]:
+        unit = f" [{catalogue[key].unit}]" if catalogue[key].unit else ""
+        cells = [_quantiles(np.ma.filled(catalogue[key][rows].astype(float), np.nan)) for _, _, rows in present]
+        print(f"{key + unit:32}" + "".join(f"{cell:>24}" for cell in cells))
+    for rejection in data.rejected:
+        print(f"{rejection.action}: {rejection.path}: {rejection.reason}")
+    if options.out:
+        shown = np.linspace(0, len(data.ids) - 1, min(40, len(data.ids))).astype(int)
+        plots.plot_stamps(options.out, data.stamps[shown], list(data.ids[shown]), Path(data.folder).name)
+        print(f"wrote {options.out}")
+
+
+def train(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Train a network, evaluate it on its own test fold, and leave a run directory."""
+    preset = PRESETS[options.preset]
+    defects = resolve_defects(options.defects, preset, options.model)
+    settings = defective_settings(_settings(options), defects)
+    run = Path(options.out or f"runs/{options.model}-{options.preset}-seed{options.seed}")
+    plan = {"model": options.model, "seed": options.seed, "settings": asdict(settings), "defects": list(defects)}
+    _check_run(run, plan)
+    data = _labelled(_load(options.data or _default_mocks(options, preset.n_stamps)))
+    if options.data and preset.at_most:
+        data = _balanced(data, preset.n_stamps)
+    folds = assign_folds(data.ids, options.seed)
+    run.mkdir(parents=True, exist_ok=True)
+    config = {
+        "format": RUN_FORMAT,
+        "version": __version__,
+        "framework": backend.NAME,
+        **plan,
+        "preset": options.preset,
+        "data": {"folder": str(Path(data.folder).resolve()), "hash": data.data_hash, "n_stamps": len(data.ids)},
+        "shape": asdict(NetworkShape(data.stamps.shape[1], data.stamps.shape[2])),
+    }
+    _begin_run(run, config, data, folds, backend)
+    estimator = LensClassifier(backend.build_network, options.model, settings, options.seed, run / "checkpoint.npz")
+    learning = defective_data(_training_data(data, folds, options.seed), defects)
+    _say(f"training {options.model} on {len(learning.labels)} stamps of {data.folder}, epochs: {settings.epochs}")
+    estimator.fit(
+        learning.stamps, learning.labels, (learning.validation_stamps, learning.validation_labels), _watched
+    )
+    weights = estimator.network_.get_weights()
+    save_weights(run / "weights.npz", weights)
+    write_json(run / "config.json", {**config, "scaling": scaling_to_dict(estimator.scaling_)})
+    write_csv(run / "history.csv", estimator.history_)
+    plots.plot_history(run / "history.png", estimator.history_, f"{options.model}, {options.preset}")
+    held = data.take(np.flatnonzero(folds != "train"))
+    scores = estimator.predict_proba(held.stamps)[:, 1]
+    _write_scores(run / "scores.csv", held, folds[folds != "train"], scores, _provenance(run, weights, backend))
+    tested = folds[folds != "train"] == "test"
+    _evaluate(run, held.take(np.flatnonzero(tested)), scores[tested], weights, options.threshold)
+
+
+def score(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Score every stamp of a folder with a trained network."""
+    if not options.run:
+        raise UserError("no weights are shipped yet; name a run directory with --run")
+    estimator, weights = _restore(backend, options.run, options.model)
+    data = _load(options.data)
+    scores = estimator.predict_proba(data.stamps)[:, 1]
+    out = Path(options.out)
+    if out.suffix != ".csv":
+        raise UserError(f"--out must end in .csv, got {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _write_scores(out, data, _known_folds(options.run, data), scores, _provenance(options.run, weights, backend))
+    write_rejected(out.with_name(f"{out.stem}-rejected.csv"), data.rejected)
+    print(f"{len(scores)} stamps scored, {int((scores > 0.5).sum())} above 0.5: {out}")
+
+
+def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Metrics of a run: of its own test fold, or of other data."""
+    config = read_config(options.run)
+    data = _labelled(_load(options.data or config["data"]["folder"]))
+    folds = _known_folds(options.run, data)
+    if options.data:
+        rows = ~np.isin(folds, ("train", "validation"))
+        if not rows.all():
+            _say(f"{(~rows).sum()} stamps that the run trained or validated on are left out")
+    else:
+        rows = folds == "test"
+    if not rows.any():
+        raise UserError(f"{data.folder} holds no stamp for {options.run} to be evaluated on; its data were changed")
+    data = data.take(np.flatnonzero(rows))
+    estimator, weights = _restore(backend, options.run)
+    scores = estimator.predict_proba(data.stamps)[:, 1]
+    suffix = f"-{data.data_hash[:12]}" if options.data else ""
+    _evaluate(Path(options.run), data, scores, weights, options.threshold, suffix)
+
+
+def _load(folder: str) -> Dataset:
+    data = load_dataset(folder)
+    n_aside = sum(row.action == SET_ASIDE for row in data.rejected)
+    if data.rejected:
+        first = data.rejected[0]
+        _say(
+            f"{n_aside} files set aside, {len(data.rejected) - n_aside} stamps repaired; "
+            f"the first, {first.path}: {first.reason}"
+        )
+    return data
+
+
+def _labelled(data: Dataset) -> Dataset:
+    known = data.labels >= 0
+    if not known.any():
+        raise UserError(f"{data.folder} has no labels; put lenses below lensed_outputs/, others below unlensed_outputs/")
+    if not known.all():
+        _say(f"{(~known).sum()} stamps outside of lensed_outputs/ and unlensed_outputs/ have no label: left out")
+    return data.take(np.flatnonzero(known))
+
+
+def _balanced(data: Dataset, n_stamps: int) -> Dataset:
+    """Take half of `n_stamps` from each class, by the hash of their ids."""
+    if len(data.ids) <= n_stamps:
+        return data
+    order = np.array([hash_fraction(0, stamp_id, "subset") for stamp_id in data.ids]).argsort()
+    rows = np.concatenate([order[data.labels[order] == label][: n_stamps // 2] for label in (0, 1)])
+    _say(f"{len(rows)} of the {len(data.ids)} stamps are taken, as the preset says")
+    return data.take(np.sort(rows))
+
+
+def _settings(options: argparse.Namespace) -> TrainingSettings:
+    settings = PRESETS[options.preset].settings[options.model]
+    given = {key: getattr(options, key) for key in ("epochs", "batch_size", "scaling")}
+    return replace(settings, **{key: value for key, value in given.items() if value is not None})
+
+
+def _default_mocks(options: argparse.Namespace, n_stamps: int) -> str:
+    """Mocks for this training, made once and kept by number, seed, prior and simulator version."""
+    n_stamps = n_stamps if options.mocks is None else options.mocks
+    name = f"{n_stamps}-seed{options.mocks_seed}-{prior_hash(PRIOR)}-v{SIMULATOR_VERSION}"
+    return str(make_mocks(cache_folder("mocks") / name, n_stamps, seed=options.mocks_seed))
+
+
+def _training_data(data: Dataset, folds: np.ndarray, seed: int) -> TrainingData:
+    """Stamps and labels of the training and validation folds, in an order without meaning."""
+    order = np.array([hash_fraction(seed, stamp_id, "order") for stamp_id in data.ids]).argsort()
+    rows = {fold: order[folds[order] == fold] for fold in ("train", "validation")}
+    arrays = [array[rows[fold]] for fold in rows for array in (np.asarray(data.stamps), data.labels == 1)]
+    return TrainingData(*arrays)
+
+
+def _watched(labels: np.ndarray, scores: np.ndarray) -> Dict[str, Optional[float]]:
+    """Numbers that the history keeps of the validation stamps."""
+    if labels.all() or not labels.any():
+        return {}
+    metrics = evaluate_scores(labels, scores)
+    return {key: metrics[key] for key in ("auroc", "completeness", "purity", "false_positive_rate")}
+
+
+def _check_run(run: Path, plan: Dict[str, Any]) -> None:
+    """Let a run go on or begin; refuse one of other settings."""
+    if not (run / "config.json").exists():
+        if run.is_dir() and any(run.iterdir()):
+            raise UserError(f"{run} holds other files; choose an empty or a new folder for --out")
+        return
+    config = read_config(run)
+    changed = [key for key in plan if config.get(key) != plan[key]]
+    if changed:
+        raise UserError(f"{run} holds a run with other {', '.join(changed)}; choose another --out")
+
+
+def _begin_run(run: Path, config: Dict[str, Any], data: Dataset, folds: np.ndarray, backend: ModuleType) -> None:
+    if (run / "config.json").exists() and read_config(run)["data"]["hash"] != config["data"]["hash"]:
+        raise UserError(f"{run} holds a run on other data; choose another --out")
+    columns = zip(data.ids, data.paths, folds, data.labels, data.digests)
+    write_csv(
+        run / "stamps.csv",
+        [dict(zip(("id", "path", "fold", "is_lens", "digest"), row)) for row in columns],
+    )
+    write_rejected(run / "rejected.csv", data.rejected)
+    environment = describe_environment(backend.describe())
+    write_json(run / "environment.json", {**environment, "data_hash": data.data_hash})
+    write_json(run / "config.json", config)
+
+
+def _restore(backend: ModuleType, run: str, model: Optional[str] = None) -> Tuple[LensClassifier, Dict[str, np.ndarray]]:
+    """Rebuild the trained estimator of a run directory."""
+    config = read_config(run)
+    if model and model != config["model"]:
+        raise UserError(f"{run} holds a {config['model']}, not a {model}; leave out --model or name another run")
+    if "scaling" not in config:
+        raise UserError(f"the training in {run} has not ended; run the same train command to end it")
+    weights = load_weights(Path(run) / "weights.npz")
+    shape = NetworkShape(**config["shape"])
+    network = backend.build_network(config["model"], shape, config["seed"])
+    network.set_weights(weights)
+    estimator = LensClassifier(backend.build_network, config["model"], TrainingSettings(**config["settings"]))
+    estimator.network_, estimator.shape_ = network, shape
+    estimator.scaling_ = scaling_from_dict(config["scaling"])
+    return estimator, weights
+
+
+def _known_folds(run: str, data: Dataset) -> np.ndarray:
+    """Fold of each stamp that the run knows by id and pixels; empty for others."""
+    known = {(row["id"], row["digest"]): row["fold"] for row in read_csv(Path(run) / "stamps.csv")}
+    return np.array([known.get(key, "") for key in zip(data.ids, data.digests)])
+
+
+def _provenance(run: Any, weights: Dict[str, np.ndarray], backend: ModuleType) -> Dict[str, Any]:
+    config = read_config(run)
+    return {
+        "run": str(run),
+        "model": config["model"],
+        "model_hash": model_hash(weights, config["scaling"]),
+        "versions": {"lens-common": __version__, **backend.describe()},
+    }
+
+
+def _write_scores(path: Path, data: Dataset, folds: np.ndarray, scores: np.ndarray, provenance: Dict[str, Any]) -> None:
+    """Write the score table, and beside it where it comes from."""
+    labels = ["" if label < 0 else int(label) for label in data.labels]
+    rows = zip(data.ids, data.paths, folds, labels, (repr(float(value)) for value in scores))
+    write_csv(path, [dict(zip(SCORE_COLUMNS, row)) for row in rows], SCORE_COLUMNS)
+    about = {"data": data.folder, "data_hash": data.data_hash, "n_stamps": len(scores), **provenance}
+    write_json(path.with_suffix(".json"), about)
+
+
+def _evaluate(
+    run: Path, data: Dataset, scores: np.ndarray, weights: Dict[str, np.ndarray], threshold: float, suffix: str = ""
+) -> None:
+    """Write metrics and plots of some scores into the run, and print the metrics."""
+    labels = data.labels == 1
+    config = read_config(run)
+    metrics = {
+        **evaluate_scores(labels, scores, threshold),
+        "data": data.folder,
+        "data_hash": data.data_hash,
+        "model_hash": model_hash(weights, config["scaling"]),
+        "fold": "" if suffix else "test",
+    }
+    write_json(run / f"metrics{suffix}.json", metrics)
+    title = f"{config['model']} on {'other data' if suffix else 'its test fold'}, {len(labels)} stamps"
+    plots.plot_roc(run / f"roc{suffix}.png", labels, scores, title)
+    plots.plot_scores(run / f"scores{suffix}.png", labels, scores, title)
+    for key, value in metrics.items():
+        print(f"{key:24} {'undefined' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
+    print(f"wrote {run}/: {', '.join(sorted(path.name for path in run.iterdir() if not path.name.startswith('.')))}")
+
+
+def _quantiles(values: np.ndarray) -> str:
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return "-"
+    return " / ".join(f"{value:.3g}" for value in np.quantile(values, (0.05, 0.5, 0.95)))
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

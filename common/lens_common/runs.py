@@ -1,0 +1,167 @@
+"""Run directories: all that a training leaves behind, readable years later without the code that wrote it.
+
+=================  =========================================================
+config.json        format, model, framework, settings, scaling, data, defects
+environment.json   versions, commit, data hash, hardware
+history.csv        one row an epoch
+weights.npz        canonical weights
+checkpoint.npz     network, optimiser and progress, to go on from
+stamps.csv         id, path, fold, is_lens and digest of each stamp
+rejected.csv       files that were set aside or repaired
+scores.csv, .json  scores of the validation and test folds
+metrics.json       metrics of the test fold
+=================  =========================================================
+"""
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import zipfile
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+
+import numpy as np
+
+from . import __version__
+from .errors import UserError
+from .folders import replacing
+from .stamps import Rejection
+
+
+
+RUN_FORMAT = 1
+PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib", "lenstronomy")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, indented, as a whole or not at all; NaN is refused."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Optional[Sequence[str]] = None) -> None:
+    """Write rows as CSV, as a whole or not at all; the first row names the columns unless they are given."""
+    names = list(columns or dict.fromkeys(key for row in rows for key in row))
+    with replacing(path) as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+
+
+def read_csv(path: Path) -> List[Dict[str, str]]:
+    """Rows of a CSV file as dicts of strings."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
+    """Write ``rejected.csv``: id, path, action, n_nonfinite, reason."""
+    write_csv(path, [asdict(row) for row in rejected], [*Rejection.__dataclass_fields__])
+
+
+def save_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Write canonical weights as ``.npz``, as a whole or not at all."""
+    with replacing(path, "wb") as file:
+        np.savez(file, **weights)
+
+
+def load_weights(path: Path) -> Dict[str, np.ndarray]:
+    """Read canonical weights.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"cannot read the weights {path}: {error}; train again or take the file from a copy") from error
+
+
+def model_hash(weights: Mapping[str, np.ndarray], scaling: Mapping[str, Any]) -> str:
+    """SHA-256 over the scaling and over name, shape and float32 values of each weight, by name."""
+    digest = hashlib.sha256(json.dumps(scaling, sort_keys=True).encode())
+    for name in sorted(weights):
+        digest.update(f"{name}:{weights[name].shape}\n".encode())
+        digest.update(np.ascontiguousarray(weights[name], "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def read_config(run: Union[str, Path]) -> Dict[str, Any]:
+    """Settings of a run.
+
+    Raises
+    ------
+    UserError
+        If the folder is no run of ours, or one of a newer version.
+    """
+    path = Path(run) / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        written = config["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{run} is no run directory: {path.name} is missing or damaged; name the --out of a training") from error
+    if written > RUN_FORMAT:
+        raise UserError(
+            f"{run} was written in format {written}, by version {config.get('version', 'unknown')}; "
+            f"this version reads up to format {RUN_FORMAT}: update lens-twins"
+        )
+    return config
+
+
+def describe_environment(framework: Mapping[str, Any]) -> Dict[str, Any]:
+    """Versions, commit and hardware, for a run's ``environment.json``.
+
+    Parameters
+    ----------
+    framework : dict
+        What the twin's ``backend.describe`` says.
+    """
+    return {
+        "lens-common": __version__,
+        "commit": _commit(),
+        "framework": dict(framework),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
+def _version(package: str) -> Optional[str]:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> Optional[str]:
+    """Commit of the checkout that this file lies in, ``+`` behind it where files were changed."""
+    folder = Path(__file__).resolve().parent
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return described.stdout.strip() or None if described.returncode == 0 else None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,0 +1,324 @@
+"""The training loop that drives a network of either framework, and its checkpoints."""
+
+import contextlib
+import hashlib
+import json
+import signal
+import sys
+import threading
+import time
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from .batches import count_steps, draw_batches, make_batch
+from .errors import Interrupted, UserError
+from .folders import replacing
+from .protocol import Network
+
+PREDICT_BATCH = 128
+Monitor = Callable[[np.ndarray, np.ndarray], Dict[str, Optional[float]]]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained; the optimiser itself belongs to the network.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training stamps, 1 or more.
+    batch_size : int
+        Stamps a step, at most as many as there are.
+    learning_rate : float
+        Of the first epoch.
+    rate_steps : int
+        The rate drops each ``epochs // rate_steps`` epochs; see `learning_rate_at`.
+    rate_drop : float
+        Factor of each drop.
+    augmented : bool
+        Rotate, zoom and flip each stamp of a batch.
+    drop_tail : bool
+        Leave out the last, smaller batch of an epoch.
+    scaling : str
+        Name of the preprocessing.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    rate_steps: int = 1
+    rate_drop: float = 0.1
+    augmented: bool = False
+    drop_tail: bool = False
+    scaling: str = "sigma"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "rate_steps"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate must be above 0, got {self.learning_rate}")
+
+
+@dataclass
+class TrainingData:
+    """Arrays that a network learns from and is watched on.
+
+    Attributes
+    ----------
+    stamps, labels : float32 array (N, bands, H, W), bool array (N,)
+        To learn from.
+    validation_stamps, validation_labels : the same, (M, ...)
+        To be scored after each epoch; M may be 0.
+    """
+
+    stamps: np.ndarray
+    labels: np.ndarray
+    validation_stamps: np.ndarray
+    validation_labels: np.ndarray
+
+
+@dataclass
+class Progress:
+    """Where a training stands: enough, with the network's state, to go on from there."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    history: List[Dict[str, Any]] = field(default_factory=list)
+
+
+def learning_rate_at(epoch: int, settings: TrainingSettings) -> float:
+    """Learning rate of an epoch under CMU DeepLens' schedule.
+
+    The rate is lowered at the end of epoch i (from 0) if i > 0 and i is a multiple of
+    ``epochs // rate_steps``: the first stretch is one epoch longer.  120 epochs in 3
+    steps give 41, 40 and 39 epochs.
+    """
+    stretch = max(1, settings.epochs // settings.rate_steps)
+    drops = max(0, epoch - 1) // stretch
+    rate = settings.learning_rate
+    for _ in range(drops):  # multiplied one by one, as the original does: the last bit agrees
+        rate *= settings.rate_drop
+    return rate
+
+
+def train_network(
+    network: Network,
+    data: TrainingData,
+    settings: TrainingSettings,
+    seed: int,
+    checkpoint: Optional["Checkpoint"] = None,
+    monitor: Optional[Monitor] = None,
+) -> List[Dict[str, Any]]:
+    """Train to the last epoch, from the checkpoint where there is one.
+
+    Parameters
+    ----------
+    network : Network
+        With its initial weights.
+    data : TrainingData
+        Already scaled.
+    settings : TrainingSettings
+        Epochs, batches and rates.
+    seed : int
+        Fixes the order of the stamps, their transforms and the dropped features.
+    checkpoint : Checkpoint, optional
+        Written after each epoch and once a minute; without it nothing is kept.
+    monitor : callable, optional
+        From labels (M,) and scores (M,) of the validation stamps to named numbers for the history.
+
+    Returns
+    -------
+    list of dict
+        One row an epoch: epoch, loss (mean over the stamps), learning_rate, seconds, and
+        validation_* where there are validation stamps.
+
+    Raises
+    ------
+    UserError
+        If a batch is larger than the data, a class is missing, or the checkpoint is of another training.
+    Interrupted
+        On SIGINT or SIGTERM, after the step under way, the checkpoint written.
+    """
+    _check_data(data, settings)
+    progress = Progress()
+    if checkpoint:
+        network.get_weights(training_state=True)  # builds what a checkpoint holds before signals are caught
+        progress = checkpoint.load(network) or progress
+    labels = data.labels.astype(np.float32)
+    n_steps = count_steps(len(labels), settings.batch_size, settings.drop_tail)
+    with _caught_signals() as caught, _bar(settings.epochs * n_steps, progress, n_steps) as bar:
+        while progress.epoch < settings.epochs:
+            rate, started = learning_rate_at(progress.epoch, settings), time.monotonic()
+            batches = draw_batches(
+                len(labels), settings.batch_size, seed, progress.epoch, settings.drop_tail, progress.step
+            )
+            for step, rows, random_state in batches:
+                stamps = make_batch(data.stamps[rows], random_state, settings.augmented)
+                progress.loss_sum += network.train_step(stamps, labels[rows], rate, random_state) * len(rows)
+                progress.step = step + 1
+                n_seen = min(progress.step * settings.batch_size, len(labels))
+                bar.update()
+                bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / n_seen:.4f}")
+                stopping = bool(caught) and progress.step < n_steps
+                if checkpoint and (stopping or checkpoint.due()):
+                    now = time.monotonic()
+                    progress.seconds, started = progress.seconds + now - started, now
+                    checkpoint.save(network, progress)
+                if stopping:
+                    raise Interrupted(caught[0], "the same command continues from the checkpoint")
+            n_seen = min(n_steps * settings.batch_size, len(labels))
+            row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / n_seen, "learning_rate": rate}
+            row.update(_validate(network, data, monitor))
+            row["seconds"] = round(progress.seconds + time.monotonic() - started, 3)
+            progress = Progress(epoch=progress.epoch + 1, history=[*progress.history, row])
+            bar.write(_describe(row, settings.epochs), file=sys.stderr)
+            if checkpoint:
+                checkpoint.save(network, progress)
+            if caught and progress.epoch < settings.epochs:
+                raise Interrupted(caught[0], "the same command continues from the checkpoint")
+    return progress.history
+
+
+def predict_in_batches(network: Network, stamps: np.ndarray, progress: bool = False) -> np.ndarray:
+    """Score stamps, float32 (N, bands, H, W), 128 at a time: probabilities float64 (N,)."""
+    scores = np.empty(len(stamps))
+    starts = range(0, len(stamps), PREDICT_BATCH)
+    for start in tqdm(starts, desc="scoring", unit="batch", disable=not progress, leave=False):
+        part = slice(start, start + PREDICT_BATCH)
+        scores[part] = network.predict(np.ascontiguousarray(stamps[part]))
+    return scores
+
+
+class Checkpoint:
+    """The file from which a stopped training goes on to the same weights.
+
+    Parameters
+    ----------
+    path : str or Path
+        An ``.npz`` file; replaced as a whole, so the last good one survives a failed write.
+    settings, seed, data
+        What the training stands on; a checkpoint of another is refused.
+    seconds_between : float
+        Least time between two checkpoints within an epoch.
+    """
+
+    def __init__(
+        self, path: Path, settings: TrainingSettings, seed: int, data: TrainingData, seconds_between: float = 60.0
+    ) -> None:
+        self.path, self.seconds_between = Path(path), seconds_between
+        digest = hashlib.sha256(json.dumps([asdict(settings), seed], sort_keys=True).encode())
+        digest.update(np.ascontiguousarray(data.stamps).tobytes())
+        digest.update(np.ascontiguousarray(data.labels).tobytes())
+        self.fingerprint = digest.hexdigest()
+        self._written = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for another one."""
+        return time.monotonic() - self._written >= self.seconds_between
+
+    def save(self, network: Network, progress: Progress) -> None:
+        """Write network, optimiser and progress.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be written; the one before stays.
+        """
+        header = json.dumps({"fingerprint": self.fingerprint, **asdict(progress)})
+        try:
+            with replacing(self.path, "wb") as file:
+                np.savez(file, __header__=np.array(header), **network.get_weights(training_state=True))
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror}; the checkpoint before it is kept, "
+                "and the same command continues from there once there is room"
+            ) from error
+        self._written = time.monotonic()
+
+    def load(self, network: Network) -> Optional[Progress]:
+        """Put the network back to where the checkpoint was written; ``None`` where there is none.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged or of another training.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                header = json.loads(str(stored["__header__"]))
+                weights = {name: stored[name] for name in stored.files if name != "__header__"}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(f"{self.path} is no checkpoint of ours ({error}); remove it to start anew") from error
+        if header.pop("fingerprint") != self.fingerprint:
+            raise UserError(f"{self.path} belongs to a training with other settings or data; choose another folder")
+        network.set_weights(weights)
+        return Progress(**header)
+
+
+def _check_data(data: TrainingData, settings: TrainingSettings) -> None:
+    n_stamps, n_lenses = len(data.labels), int(np.sum(data.labels))
+    if n_lenses in (0, n_stamps):
+        kind = "lenses" if n_lenses else "non-lenses"
+        raise UserError(f"training needs both classes, got {n_stamps} stamps, all {kind}; add the other class")
+    if settings.batch_size > n_stamps:
+        raise UserError(
+            f"a batch of {settings.batch_size} is larger than the {n_stamps} training stamps; "
+            "lower --batch-size or add stamps"
+        )
+
+
+def _validate(network: Network, data: TrainingData, monitor: Optional[Monitor]) -> Dict[str, Any]:
+    labels = data.validation_labels
+    if len(labels) == 0:
+        return {}
+    scores = predict_in_batches(network, data.validation_stamps)
+    named = {"accuracy": float(np.mean((scores > 0.5) == labels)), **(monitor(labels, scores) if monitor else {})}
+    return {f"validation_{key}": value for key, value in named.items()}
+
+
+def _describe(row: Dict[str, Any], epochs: int) -> str:
+    parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}", f"rate {row['learning_rate']:.1e}"]
+    parts += [
+        f"{key[len('validation_'):]} {value:.3f}"
+        for key, value in row.items()
+        if key.startswith("validation_") and value is not None
+    ]
+    return "  ".join([*parts, f"{row['seconds']:.0f} s"])
+
+
+def _bar(total: int, progress: Progress, n_steps: int) -> tqdm:
+    done = progress.epoch * n_steps + progress.step
+    return tqdm(total=total, initial=done, desc="training", unit="step", mininterval=2, leave=False)
+
+
+@contextlib.contextmanager
+def _caught_signals() -> Iterator[List[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of the first; the second acts as usual."""
+    caught: List[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    before: List[Tuple[int, Any]] = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def remember(signum: int, frame: Any) -> None:
+        caught.append(signum)
+        for number, handler in before:
+            signal.signal(number, handler)
+
+    for number, _ in before:
+        signal.signal(number, remember)
+    try:
+        yield caught
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
