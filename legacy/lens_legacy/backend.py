@@ -1,0 +1,156 @@
+"""The framework: how it is set up, what it is, and which networks it builds."""
+
+import contextlib
+import fcntl
+import glob
+import importlib
+import io
+import logging
+import os
+import platform
+import sys
+import types
+import warnings
+from pathlib import Path
+from typing import Any, Dict, List, TextIO
+
+import numpy as np
+from lens_common.errors import UserError
+from lens_common.folders import cache_folder
+from lens_common.protocol import Network, NetworkShape
+
+NAME = "legacy"
+NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
+
+# Theano keeps the compile lock's file open for as long as the process lives.
+_claimed: List[TextIO] = []
+
+
+def prepare(dtype: str = "float32") -> None:
+    """Set up Theano, Lasagne and Keras once a process, before anything imports them.
+
+    Theano gets numpy's own OpenBLAS, all cores, and a compile cache that no other
+    process is using; whatever the user has in ``THEANO_FLAGS`` comes last and wins.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        Precision of every tensor in the graphs.
+
+    Raises
+    ------
+    UserError
+        If Theano refuses the flags in the environment, or was set up before with
+        another dtype.
+    """
+    if "theano" in sys.modules:
+        found = sys.modules["theano"].config.floatX
+        if found != dtype:
+            raise UserError(f"Theano runs in {found} in this process; start a new one for {dtype}")
+        return
+    given = os.environ.get("THEANO_FLAGS", "")
+    flags = [f"floatX={dtype}", "device=cpu", "openmp=True", f"blas.ldflags={_blas_flags()}"]
+    if "compiledir" not in given:  # matches base_compiledir too
+        flags.append(f"base_compiledir={_claim_compile_folder(cache_folder('theano'))}")
+    os.environ["THEANO_FLAGS"] = ",".join([*flags, given] if given else flags)
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    os.environ["KERAS_BACKEND"] = "theano"
+    # Keras reads and writes ~/.keras/keras.json; ours must not depend on the user's.
+    os.environ["KERAS_HOME"] = str(cache_folder("keras"))
+    # Theano-PyMC logs each flag whose default has to be computed as an error.
+    # And it warns that a library named by -l: is none; `describe` says which one it took.
+    for noisy in ("theano.configparser", "theano.tensor.blas"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    try:
+        importlib.import_module("theano")
+    except Exception as error:  # Theano raises many kinds for a flag it does not take
+        raise UserError(f"Theano does not start with THEANO_FLAGS={given!r}: {error}; unset it or mend it") from error
+    _supply_downsample()
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("lasagne")
+        keras = importlib.import_module("keras")
+    keras.backend.set_floatx(dtype)  # Keras sets floatX at import, whatever THEANO_FLAGS says
+
+
+def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
+    """Build a network with freshly drawn weights.
+
+    Parameters
+    ----------
+    model : str
+        A key of `NETWORKS`.
+    shape : NetworkShape
+        Bands and side of the stamps.
+    seed : int
+        Seed of the initial weights.
+
+    Returns
+    -------
+    Network
+        Implements the twin protocol.
+    """
+    if model not in NETWORKS:
+        raise UserError(f"no model named {model!r}; choose one of {', '.join(NETWORKS)}")
+    prepare()
+    module = importlib.import_module(f"{__package__}.{model}")
+    return getattr(module, NETWORKS[model])(shape, seed)
+
+
+def describe() -> Dict[str, Any]:
+    """Versions and settings of the framework, for a run's ``environment.json``."""
+    prepare()
+    theano, lasagne, keras = (sys.modules[name] for name in ("theano", "lasagne", "keras"))
+    return {
+        "python": platform.python_version(),
+        "theano-pymc": theano.__version__,
+        "lasagne": lasagne.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "dtype": theano.config.floatX,
+        "blas": theano.config.blas.ldflags or "none: Theano's NumPy fallback",
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+    }
+
+
+def _blas_flags() -> str:
+    """Linker flags for the OpenBLAS inside numpy's wheel; empty where numpy has none.
+
+    The loader finds the library at run time because numpy has loaded it already.
+    ``-Wl,`` cannot be used: commas separate THEANO_FLAGS.
+    """
+    folder = Path(np.__file__).resolve().parent.parent / "numpy.libs"
+    found = sorted(glob.glob(str(folder / "libopenblas*.so")))
+    return f"-L{folder} -l:{Path(found[0]).name}" if found else ""
+
+
+def _claim_compile_folder(root: Path) -> Path:
+    """First compile folder below `root` that no living process holds.
+
+    Theano makes processes that share a folder wait for each other, for minutes at a
+    time.  The lock goes with the process, however it ends.
+    """
+    for number in range(1000):
+        lock = open(root / f"slot-{number}.lock", "w")  # noqa: SIM115  held until the process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _claimed.append(lock)
+        return root / f"slot-{number}"
+    raise UserError(f"all 1000 Theano compile folders below {root} are in use; end some of those processes")
+
+
+def _supply_downsample() -> None:
+    """Give Lasagne 0.1 the module that Theano has since renamed to ``pool``."""
+    from theano.tensor import signal
+    from theano.tensor.signal import pool
+
+    def max_pool_2d(input: Any, ds: Any, st: Any, ignore_border: bool, padding: Any, mode: str) -> Any:
+        return pool.pool_2d(input, ws=ds, stride=st, ignore_border=ignore_border, pad=padding, mode=mode)
+
+    module = types.ModuleType("theano.tensor.signal.downsample")
+    module.max_pool_2d = max_pool_2d  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    signal.downsample = module

@@ -1,0 +1,12 @@
+"""The command ``lens-legacy``."""
+
+from typing import List, Optional
+
+from lens_common.cli import run_command_line
+
+from . import backend
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Carry out one command; return the exit status."""
+    return run_command_line(backend, arguments)
