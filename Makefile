@@ -1,0 +1,55 @@
+# Thin verbs only. CI calls these and nothing else.
+SHELL := /bin/bash
+LEGACY := .venv-legacy/bin
+MODERN := .venv-modern/bin
+UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+help:  ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+setup:  ## build .venv-legacy (Python 3.8) and .venv-modern (Python >= 3.11) where they are missing or outdated
+	@bash requirements/setup.sh legacy modern
+
+demo: setup  ## make mocks, train and evaluate both legacy networks, name the files written
+	@echo "demo: training the CNN, then the ResNet, on mocks made for them; results go to runs/demo/"
+	@$(LEGACY)/lens-legacy train --model cnn --preset demo --out runs/demo/cnn
+	@$(LEGACY)/lens-legacy train --model resnet --preset demo --out runs/demo/resnet
+	@echo "demo: the files written:"
+	@find runs/demo -type f | sort
+
+test: setup  ## run every test in both interpreters
+	@bash tests/run.sh
+
+lint: setup  ## check style, format, types (in both interpreters) and the walls between the packages
+	@bash -c 'failed=0; \
+	  step() { echo "lint: $$*"; "$$@" || failed=1; }; \
+	  export PYTHONPATH=common:legacy:modern; \
+	  step $(MODERN)/ruff check .; \
+	  step $(MODERN)/ruff format --check .; \
+	  step $(LEGACY)/mypy common/lens_common legacy/lens_legacy; \
+	  step $(MODERN)/mypy common/lens_common modern/lens_modern; \
+	  step $(MODERN)/lint-imports --no-logo; \
+	  if [ $$failed = 1 ]; then echo "lint: failed" >&2; exit 1; fi; echo "lint: all is well"'
+
+format: setup  ## let ruff format the code and sort the imports
+	@echo "format: ruff rewrites what it may"
+	@$(MODERN)/ruff check --fix --exit-zero --quiet .
+	@$(MODERN)/ruff format .
+
+lock:  ## remake requirements/*.txt from requirements/*.in (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: install it with \`pip install uv\`." >&2; exit 2; }
+	@echo "lock: legacy.txt, legacy-test.txt, build.txt (hashed, Python 3.8), modern.txt (pins, Python 3.11)"
+	@cd requirements && $(UV_LOCK) --python-version 3.8 --generate-hashes --override overrides.txt legacy.in -o legacy.txt
+	@# Without the packages that legacy.txt holds: both files are installed together.
+	@cd requirements && $(UV_LOCK) --python-version 3.8 --generate-hashes --override overrides.txt -c legacy.txt \
+	  $$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/--no-emit-package \1/p' legacy.txt) legacy-test.in -o legacy-test.txt
+	@cd requirements && $(UV_LOCK) --python-version 3.8 --generate-hashes -c legacy.txt -c legacy-test.txt build.in -o build.txt
+	@cd requirements && $(UV_LOCK) --python-version 3.11 --override overrides.txt modern.in -o modern.txt
+
+clean:  ## remove the virtual environments, caches and build leftovers; runs/ stays
+	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, caches and build leftovers; runs/ stays"
+	@rm -rf .venv-legacy .venv-modern .conda-py38 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find common legacy modern tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +

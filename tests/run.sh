@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Run every test in both interpreters and end in one line: N passed, M failed[, K skipped].
+# Arguments go to pytest: bash tests/run.sh -k layout
+set -uo pipefail
+cd "${BASH_SOURCE[0]%/*}/.."
+
+passed=0 failed=0 skipped=0
+counts="$(mktemp)"
+trap 'rm -f "$counts"' EXIT
+trap 'exit 130' INT
+
+# run SIDE FOLDER...: tests/conftest.py leaves "passed failed skipped" in the file LENS_TEST_COUNTS.
+run() {
+  local side="$1" status p f s
+  shift
+  printf '\n== %s: %s, %s\n' "$side" "$(".venv-$side/bin/python" --version)" "${folders[*]}"
+  : >"$counts"
+  LENS_TEST_COUNTS="$counts" ".venv-$side/bin/python" -m pytest --continue-on-collection-errors "${folders[@]}" "$@"
+  status=$?
+  p=0 f=0 s=0
+  read -r p f s <"$counts" || true
+  # 5: nothing collected. Any other status without a failed test is a run that broke off.
+  if [ "$status" -ne 0 ] && [ "$status" -ne 5 ] && [ "${f:-0}" -eq 0 ]; then f=1; fi
+  passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
+}
+
+# folders_of NAME...: those that are there; git keeps no empty folder.
+folders_of() {
+  folders=()
+  for name in "$@"; do
+    if [ -d "tests/$name" ]; then folders+=("tests/$name"); fi
+  done
+}
+
+folders_of common twins legacy
+run legacy "$@"
+folders_of common twins modern agreement
+run modern "$@"
+
+echo
+if [ $((passed + failed)) -eq 0 ]; then
+  echo "No test ran: is tests/ complete?" >&2
+  failed=1
+fi
+line="$passed passed, $failed failed"
+if [ "$skipped" -gt 0 ]; then line="$line, $skipped skipped"; fi
+echo "$line"
+[ "$failed" -eq 0 ]
