@@ -121,7 +121,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help=f"what was wrong in 2018, by comma; study: all that was wrong with the preset's run; {defects}",
     )
-    parser.add_argument("--out", metavar="RUN", help="run directory; by default below runs/; the same command continues it")
+    parser.add_argument(
+        "--out", metavar="RUN", help="run directory; by default below runs/; the same command continues it"
+    )
     _add_threshold(parser)
 
 

@@ -13,7 +13,7 @@ from . import __version__, plots
 from .catalogue import read_catalogue
 from .errors import UserError
 from .estimator import LensClassifier
-from .folders import cache_folder
+from .folders import cache_folder, write_arrays
 from .folds import assign_folds, hash_fraction
 from .layout import NAMED_PARAMETERS
 from .metrics import evaluate_scores
@@ -28,7 +28,6 @@ from .runs import (
     model_hash,
     read_config,
     read_csv,
-    save_weights,
     write_csv,
     write_json,
     write_rejected,
@@ -60,7 +59,11 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     print(f"{data.folder}: {len(data.ids)} stamps of {data.stamps.shape[1]} band(s), {data.stamps.shape[2:]} pixels")
     print(f"{'5 / 50 / 95 %':32}" + "".join(f"{name:>24}" for name, _, _ in present))
     print(f"{'stamps':32}" + "".join(f"{rows.sum():>24}" for _, rows, _ in present))
-    for name, values in (("noise [counts]", noise), ("median [counts]", median), ("brightest pixel / noise", brightest)):
+    for name, values in (
+        ("noise [counts]", noise),
+        ("median [counts]", median),
+        ("brightest pixel / noise", brightest),
+    ):
         print(f"{name:32}" + "".join(f"{_quantiles(values[rows]):>24}" for _, rows, _ in present))
     for key in [key for key in catalogue.colnames if key in NAMED_PARAMETERS or key == "einstein_radius"]:
         unit = f" [{catalogue[key].unit}]" if catalogue[key].unit else ""
@@ -100,11 +103,9 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     estimator = LensClassifier(backend.build_network, options.model, settings, options.seed, run / "checkpoint.npz")
     learning = defective_data(_training_data(data, folds, options.seed), defects)
     _say(f"training {options.model} on {len(learning.labels)} stamps of {data.folder}, epochs: {settings.epochs}")
-    estimator.fit(
-        learning.stamps, learning.labels, (learning.validation_stamps, learning.validation_labels), _watched
-    )
+    estimator.fit(learning.stamps, learning.labels, (learning.validation_stamps, learning.validation_labels), _watched)
     weights = estimator.network_.get_weights()
-    save_weights(run / "weights.npz", weights)
+    write_arrays(run / "weights.npz", weights)
     write_json(run / "config.json", {**config, "scaling": scaling_to_dict(estimator.scaling_)})
     write_csv(run / "history.csv", estimator.history_)
     plots.plot_history(run / "history.png", estimator.history_, f"{options.model}, {options.preset}")
@@ -166,7 +167,9 @@ def _load(folder: str) -> Dataset:
 def _labelled(data: Dataset) -> Dataset:
     known = data.labels >= 0
     if not known.any():
-        raise UserError(f"{data.folder} has no labels; put lenses below lensed_outputs/, others below unlensed_outputs/")
+        raise UserError(
+            f"{data.folder} has no labels; put lenses below lensed_outputs/, others below unlensed_outputs/"
+        )
     if not known.all():
         _say(f"{(~known).sum()} stamps outside of lensed_outputs/ and unlensed_outputs/ have no label: left out")
     return data.take(np.flatnonzero(known))
@@ -237,7 +240,9 @@ def _begin_run(run: Path, config: Dict[str, Any], data: Dataset, folds: np.ndarr
     write_json(run / "config.json", config)
 
 
-def _restore(backend: ModuleType, run: str, model: Optional[str] = None) -> Tuple[LensClassifier, Dict[str, np.ndarray]]:
+def _restore(
+    backend: ModuleType, run: str, model: Optional[str] = None
+) -> Tuple[LensClassifier, Dict[str, np.ndarray]]:
     """Rebuild the trained estimator of a run directory."""
     config = read_config(run)
     if model and model != config["model"]:

@@ -4,7 +4,9 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import IO, Iterator, Union
+from typing import IO, Any, Iterator, Mapping, Union
+
+import numpy as np
 
 
 def cache_folder(name: str) -> Path:
@@ -57,7 +59,8 @@ def replacing(path: Union[str, Path], mode: str = "w") -> Iterator[IO]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, mode, **({} if "b" in mode else {"newline": "", "encoding": "utf-8"})) as file:
+        text = "b" not in mode
+        with open(temporary, mode, newline="" if text else None, encoding="utf-8" if text else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -65,3 +68,9 @@ def replacing(path: Union[str, Path], mode: str = "w") -> Iterator[IO]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def write_arrays(path: Union[str, Path], arrays: Mapping[str, Any]) -> None:
+    """Write arrays by name as ``.npz``, as a whole or not at all; nothing in it needs pickle to be read."""
+    with replacing(path, "wb") as file:
+        np.savez(file, **arrays)

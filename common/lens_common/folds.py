@@ -5,7 +5,7 @@ file never moves another.
 """
 
 import hashlib
-from typing import Sequence
+from typing import Iterable
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def hash_fraction(seed: int, stamp_id: str, purpose: str = "fold") -> float:
     return int.from_bytes(digest[:7], "big") / 2**56
 
 
-def assign_folds(ids: Sequence[str], seed: int) -> np.ndarray:
+def assign_folds(ids: Iterable[str], seed: int) -> np.ndarray:
     """Assign each stamp to a fold.
 
     Parameters

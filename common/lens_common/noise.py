@@ -24,7 +24,7 @@ def median_and_noise(stamps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     median, noise : float32 arrays (N, bands)
         The input's unit; the noise is 0 where more than half of the pixels are equal.
     """
-    pixels = stamps.reshape(*stamps.shape[:2], -1)
+    pixels = stamps.reshape(*stamps.shape[:2], stamps.shape[2] * stamps.shape[3])  # -1 fails where N is 0
     median = np.median(pixels, axis=2)
     noise = SIGMA_PER_MAD * np.median(np.abs(pixels - median[:, :, None]), axis=2)
     return median.astype(np.float32), noise.astype(np.float32)

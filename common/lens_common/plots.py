@@ -108,9 +108,7 @@ def plot_roc(path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, tit
         figure.legend(*_legend_in_order(linear), loc="outside lower center", ncols=3)
 
 
-def plot_history(
-    path: Union[str, Path], history: Sequence[Mapping[str, Optional[float]]], title: str
-) -> None:
+def plot_history(path: Union[str, Path], history: Sequence[Mapping[str, Optional[float]]], title: str) -> None:
     """Draw what each epoch of a training reached, with the learning rate below.
 
     Parameters

@@ -8,9 +8,6 @@ import numpy as np
 from .errors import UserError
 
 
-
-
-
 @dataclass(frozen=True)
 class NetworkShape:
     """Shape of the stamps that a network takes.

@@ -32,8 +32,6 @@ from .errors import UserError
 from .folders import replacing
 from .stamps import Rejection
 
-
-
 RUN_FORMAT = 1
 PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib", "lenstronomy")
 
@@ -62,12 +60,6 @@ def read_csv(path: Path) -> List[Dict[str, str]]:
 def write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
     """Write ``rejected.csv``: id, path, action, n_nonfinite, reason."""
     write_csv(path, [asdict(row) for row in rejected], [*Rejection.__dataclass_fields__])
-
-
-def save_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
-    """Write canonical weights as ``.npz``, as a whole or not at all."""
-    with replacing(path, "wb") as file:
-        np.savez(file, **weights)
 
 
 def load_weights(path: Path) -> Dict[str, np.ndarray]:
@@ -107,7 +99,9 @@ def read_config(run: Union[str, Path]) -> Dict[str, Any]:
         config = json.loads(path.read_text())
         written = config["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run} is no run directory: {path.name} is missing or damaged; name the --out of a training") from error
+        raise UserError(
+            f"{run} is no run directory: {path.name} is missing or damaged; name the --out of a training"
+        ) from error
     if written > RUN_FORMAT:
         raise UserError(
             f"{run} was written in format {written}, by version {config.get('version', 'unknown')}; "

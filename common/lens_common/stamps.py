@@ -17,7 +17,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
-from isal import igzip, isal_zlib
+from isal import igzip
+from isal.igzip_lib import IsalError
 from tqdm import tqdm
 
 from .catalogue import StampFile, find_stamps
@@ -27,6 +28,7 @@ from .folders import cache_folder
 LOADER_VERSION = 1
 MAX_NONFINITE_FRACTION = 0.01
 SET_ASIDE, REPAIRED = "set aside", "repaired"
+GZIP_ERRORS: Any = (EOFError, OSError, zlib.error, IsalError)
 # Below this many files a second process costs more than it saves.
 FILES_PER_WORKER = 1000
 
@@ -170,7 +172,7 @@ def read_stamp(path: Union[str, Path]) -> np.ndarray:
     if content[:2] == b"\x1f\x8b":
         try:
             content = igzip.decompress(content)
-        except (EOFError, OSError, zlib.error, isal_zlib.error) as error:
+        except GZIP_ERRORS as error:
             raise StampError(f"damaged gzip: {error}") from error
     if not content.startswith(b"SIMPLE  ="):
         raise StampError("not a FITS file")
@@ -225,9 +227,7 @@ def _cache_key(folder: Path, files: Sequence[StampFile]) -> str:
     return digest.hexdigest()[:24]
 
 
-def _fill_cache(
-    folder: Path, files: List[StampFile], cached: Path, workers: Optional[int], progress: bool
-) -> None:
+def _fill_cache(folder: Path, files: List[StampFile], cached: Path, workers: Optional[int], progress: bool) -> None:
     """Decode all files into one array on disk; the folder appears when it is complete."""
     shape = _common_shape(folder, files)
     building = cached.with_name(f"{cached.name}.{os.getpid()}.partial")
@@ -294,7 +294,9 @@ def _decode_chunk(
 ) -> List[Tuple[Optional[str], Optional[Rejection]]]:
     """Write the stamps of some files at their rows; return each file's digest and rejection."""
     folder, files, first_row, shape, target = job
-    pixels = np.memmap(target, np.float32, "r+", offset=4 * first_row * int(np.prod(shape)), shape=(len(files), *shape))
+    pixels: np.ndarray = np.memmap(
+        target, np.float32, "r+", offset=4 * first_row * int(np.prod(shape)), shape=(len(files), *shape)
+    )
     outcomes: List[Tuple[Optional[str], Optional[Rejection]]] = []
     for row, file in enumerate(files):
         n_nonfinite = 0
@@ -310,9 +312,7 @@ def _decode_chunk(
         pixels[row] = stamp
         digest = hashlib.sha256(stamp.astype("<f4").tobytes()).hexdigest()[:16]
         reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
-        outcomes.append(
-            (digest, Rejection(file.id, file.path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None)
-        )
+        outcomes.append((digest, Rejection(file.id, file.path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None))
     return outcomes
 
 
@@ -331,7 +331,7 @@ def _common_shape(folder: Path, files: List[StampFile]) -> Tuple[int, ...]:
 
 def _compact(target: Path, rows: List[int], n_pixels: int) -> None:
     """Move the kept rows together and cut off the rest."""
-    pixels = np.memmap(target, np.float32, "r+").reshape(-1, n_pixels)
+    pixels: np.ndarray = np.memmap(target, np.float32, "r+").reshape(-1, n_pixels)
     for position, row in enumerate(rows):
         if position != row:
             pixels[position] = pixels[row]

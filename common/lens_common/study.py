@@ -1,7 +1,7 @@
 """The settings of the study, and of our own runs, as data: presets and defects."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -159,7 +159,7 @@ def resolve_defects(names: Sequence[str], preset: Preset, model: str) -> Tuple[s
         For a name that is not known, ``study`` with a preset that is not the study's,
         or two defects that choose different scalings.
     """
-    chosen = set()
+    chosen: Set[str] = set()
     for name in names:
         if name == "study":
             if not preset.defects:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from .batches import count_steps, draw_batches, make_batch
 from .errors import Interrupted, UserError
-from .folders import replacing
+from .folders import write_arrays
 from .protocol import Network
 
 PREDICT_BATCH = 128
@@ -234,8 +234,7 @@ class Checkpoint:
         """
         header = json.dumps({"fingerprint": self.fingerprint, **asdict(progress)})
         try:
-            with replacing(self.path, "wb") as file:
-                np.savez(file, __header__=np.array(header), **network.get_weights(training_state=True))
+            write_arrays(self.path, {"__header__": np.array(header), **network.get_weights(training_state=True)})
         except OSError as error:
             raise UserError(
                 f"cannot write {self.path}: {error.strerror}; the checkpoint before it is kept, "
@@ -289,7 +288,7 @@ def _validate(network: Network, data: TrainingData, monitor: Optional[Monitor]) 
 def _describe(row: Dict[str, Any], epochs: int) -> str:
     parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}", f"rate {row['learning_rate']:.1e}"]
     parts += [
-        f"{key[len('validation_'):]} {value:.3f}"
+        f"{key[len('validation_') :]} {value:.3f}"
         for key, value in row.items()
         if key.startswith("validation_") and value is not None
     ]

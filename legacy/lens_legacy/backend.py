@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, List, TextIO
 
 import numpy as np
+
 from lens_common.errors import UserError
 from lens_common.folders import cache_folder
 from lens_common.protocol import Network, NetworkShape
@@ -22,7 +23,7 @@ from lens_common.protocol import Network, NetworkShape
 NAME = "legacy"
 NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
 
-# Theano keeps the compile lock's file open for as long as the process lives.
+# Locks of the compile folders in use: held for as long as the process lives.
 _claimed: List[TextIO] = []
 
 
@@ -70,7 +71,9 @@ def prepare(dtype: str = "float32") -> None:
         warnings.simplefilter("ignore")
         importlib.import_module("lasagne")
         keras = importlib.import_module("keras")
-    keras.backend.set_floatx(dtype)  # Keras sets floatX at import, whatever THEANO_FLAGS says
+    # Keras sets Theano's floatX from its own at import, whatever THEANO_FLAGS says.
+    keras.backend.set_floatx(dtype)
+    sys.modules["theano"].config.floatX = dtype
 
 
 def build_network(model: str, shape: NetworkShape, seed: int) -> Network:

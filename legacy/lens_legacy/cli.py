@@ -10,3 +10,7 @@ from . import backend
 def main(arguments: Optional[List[str]] = None) -> int:
     """Carry out one command; return the exit status."""
     return run_command_line(backend, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

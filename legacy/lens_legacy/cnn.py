@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import backend as K
 from keras.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D, Multiply
+
 from lens_common.batches import dropout_mask
 from lens_common.protocol import NetworkShape, check_names
 

@@ -1,6 +1,6 @@
 """CMU DeepLens: a pre-activated residual network of 46 convolutional layers."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 import lasagne
 import numpy as np
@@ -9,6 +9,7 @@ import theano.tensor as T
 from lasagne.init import GlorotUniform, HeNormal
 from lasagne.layers import DenseLayer, ElemwiseSumLayer, InputLayer, NonlinearityLayer, Pool2DLayer
 from lasagne.nonlinearities import identity, sigmoid
+
 from lens_common.protocol import NetworkShape, check_names
 
 from .layers import BatchNormLayer, SameConv2DLayer, batch_norm, elu
@@ -99,8 +100,8 @@ class ResNet:
         lasagne.random.set_rng(np.random.RandomState(seed))
         self.logits = build_graph(shape)
         self.stamps = lasagne.layers.get_all_layers(self.logits)[0].input_var
-        self._train: Optional[Any] = None
-        self._predict: Optional[Any] = None
+        self._train: Any = None
+        self._predict: Any = None
         self._adam: Dict[str, Any] = {}
 
     def train_step(
