@@ -238,9 +238,7 @@ def test_the_interval_holds_the_auroc_and_has_width_for_tiny_samples(seed):
 # Completeness at a false positive rate
 
 
-@pytest.mark.parametrize(
-    ("limit", "expected"), [(0, 0.5), (0.2, 0.5), (0.39, 0.5), (0.4, 0.75), (0.6, 1), (1, 1)]
-)
+@pytest.mark.parametrize(("limit", "expected"), [(0, 0.5), (0.2, 0.5), (0.39, 0.5), (0.4, 0.75), (0.6, 1), (1, 1)])
 def test_completeness_at_fpr_by_hand(limit, expected):
     assert completeness_at_fpr(LABELS, SCORES, limit) == expected
 

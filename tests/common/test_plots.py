@@ -14,9 +14,7 @@ from lens_common.plots import plot_history, plot_roc, plot_scores, plot_stamps
 LABELS = np.arange(60) % 2 == 0
 SCORES = np.random.RandomState(0).uniform(size=60) * (0.6 + 0.4 * LABELS)
 HISTORY = [{"epoch": epoch, "loss": 1 / epoch, "learning_rate": 1e-3, "seconds": 2.0} for epoch in (1, 2, 3)]
-VALIDATED = [
-    dict(epoch, validation_loss=0.5, validation_accuracy=None, validation_auroc=0.7) for epoch in HISTORY
-]
+VALIDATED = [dict(epoch, validation_loss=0.5, validation_accuracy=None, validation_auroc=0.7) for epoch in HISTORY]
 STAMPS = np.random.RandomState(1).normal(size=(10, 2, 45, 45)).astype(np.float32)
 TITLES = [f"lens {number}" for number in range(10)]
 
@@ -106,9 +104,7 @@ def test_plots_never_import_pyplot(tmp_path):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize(
-    "scores", [np.full(60, 0.3), LABELS * 1.0, ~LABELS * 1.0], ids=["tied", "perfect", "wrong"]
-)
+@pytest.mark.parametrize("scores", [np.full(60, 0.3), LABELS * 1.0, ~LABELS * 1.0], ids=["tied", "perfect", "wrong"])
 def test_a_degenerate_roc_is_drawn(tmp_path, scores):
     plot_roc(tmp_path / "roc.png", LABELS, scores, "title")
     assert picture_size(tmp_path / "roc.png") == (1275, 660)
