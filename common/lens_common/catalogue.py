@@ -74,10 +74,15 @@ def _walk(folder: Path, prefix: str) -> Iterator[StampFile]:
         path = prefix + entry.name
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        is_link = entry.is_symlink()  # entry.is_dir() of a link may raise: a loop, a folder without access
+        if os.path.isdir(entry.path) if is_link else entry.is_dir():
+            here = Path(entry.path).absolute()
+            if is_link and here.resolve() in [above.resolve() for above in here.parents]:
+                continue
             yield from _walk(Path(entry.path), path + "/")
         elif entry.name.endswith(STAMP_SUFFIXES):
-            status = entry.stat(follow_symlinks=entry.is_file())  # a dangling link is met when it is read
+            # A dangling link is met when it is read.
+            status = entry.stat(follow_symlinks=not is_link or os.path.exists(entry.path))
             yield StampFile(stamp_id(path), path, path_label(path), status.st_size, status.st_mtime_ns)
 
 

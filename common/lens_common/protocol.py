@@ -66,6 +66,18 @@ class Network(Protocol):
         ...
 
 
+def check_side(shape: NetworkShape, least: int) -> None:
+    """Refuse stamps that are too small for a network.
+
+    Raises
+    ------
+    UserError
+        Naming both sides.
+    """
+    if shape.side < least:
+        raise UserError(f"this network needs stamps of {least} pixels a side or more, got {shape.side}")
+
+
 def check_names(expected: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
     """Refuse a set of weights with a name missing or a name too many.
 

@@ -177,9 +177,10 @@ def read_stamp(path: Union[str, Path]) -> np.ndarray:
     if not content.startswith(b"SIMPLE  ="):
         raise StampError("not a FITS file")
     try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(content), memmap=False) as units:
-            warnings.simplefilter("error", AstropyWarning)  # astropy only warns of a truncated file
-            image = next((unit.data for unit in units if unit.is_image and unit.data is not None), None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)  # of what it mends; too few pixels raise
+            with fits.open(io.BytesIO(content), memmap=False) as units:
+                image = next((unit.data for unit in units if unit.is_image and unit.data is not None), None)
     except Exception as error:  # astropy raises many kinds for damaged files
         raise StampError(f"damaged FITS: {error}") from error
     if image is None:
@@ -257,7 +258,8 @@ def _decode(
 ) -> Dict[str, Any]:
     n_pixels = int(np.prod(shape))
     with open(target, "wb") as file:
-        file.truncate(4 * n_pixels * len(files))
+        # Claims the space now: a full disk under a mapped file is a bus error.
+        os.posix_fallocate(file.fileno(), 0, 4 * n_pixels * len(files))
     workers = workers or min(os.cpu_count() or 1, -(-len(files) // FILES_PER_WORKER))
     chunks = [range(start, min(start + 250, len(files))) for start in range(0, len(files), 250)]
     jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
@@ -273,6 +275,7 @@ def _decode(
     for row in rows:
         twin = first_of.setdefault(files[row].id, files[row].path)
         if twin != files[row].path:
+            rejected = [rejection for rejection in rejected if rejection.path != files[row].path]
             rejected.append(Rejection(files[row].id, files[row].path, SET_ASIDE, 0, f"same id as {twin}"))
     rows = [row for row in rows if first_of[files[row].id] == files[row].path]
     if not rows:

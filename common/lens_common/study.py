@@ -111,7 +111,7 @@ PRESETS: Dict[str, Preset] = {
         "minutes on two cores",
         2000,
         {
-            "resnet": replace(_STUDY_RESNET, epochs=4, batch_size=64, learning_rate=1e-3, rate_steps=2),
+            "resnet": replace(_STUDY_RESNET, epochs=3, batch_size=64, learning_rate=1e-3, rate_steps=2),
             "cnn": replace(_STUDY_CNN, batch_size=97),
         },
     ),

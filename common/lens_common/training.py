@@ -297,7 +297,8 @@ def _describe(row: Dict[str, Any], epochs: int) -> str:
 
 def _bar(total: int, progress: Progress, n_steps: int) -> tqdm:
     done = progress.epoch * n_steps + progress.step
-    return tqdm(total=total, initial=done, desc="training", unit="step", mininterval=2, leave=False)
+    interval = 1 if sys.stderr.isatty() else 30  # a log file needs no moving bar
+    return tqdm(total=total, initial=done, desc="training", unit="step", mininterval=interval, leave=False)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The study's CNN: one convolution, one max-pooling, one dense layer."""
 
-from typing import Any, Callable, Dict
+from typing import Any, Dict
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from keras import backend as K
 from keras.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D, Multiply
 
 from lens_common.batches import dropout_mask
-from lens_common.protocol import NetworkShape, check_names
+from lens_common.protocol import NetworkShape, check_names, check_side
 
 from .losses import clipped_binary_cross_entropy
 
@@ -16,22 +16,25 @@ FILTERS = 32
 DROPOUT_RATE = 0.1
 
 
-def glorot_uniform(random_state: np.random.RandomState) -> Callable[..., np.ndarray]:
-    """Keras' default initialiser, drawn by NumPy so that twins draw the same weights.
+def draw_weights(n_bands: int, n_features: int, seed: int) -> Dict[str, np.ndarray]:
+    """Draw canonical initial weights as Keras does by default: Glorot's uniform, biases zero.
 
-    Uniform within sqrt(6 / (fan_in + fan_out)) either way.
+    Uniform within sqrt(6 / (fan_in + fan_out)) either way, drawn by NumPy so that
+    twins draw the same.
 
     References
     ----------
     Glorot & Bengio 2010, AISTATS, equation 16.
     """
-
-    def initialise(shape: Any, dtype: Any = None) -> np.ndarray:
-        receptive_field = int(np.prod(shape[:-2]))
-        limit = np.sqrt(6 / (receptive_field * (shape[-2] + shape[-1])))
-        return random_state.uniform(-limit, limit, shape).astype(K.floatx())
-
-    return initialise
+    random_state = np.random.RandomState(seed)
+    conv_limit = np.sqrt(6 / (9 * (n_bands + FILTERS)))
+    dense_limit = np.sqrt(6 / (n_features + 2))
+    return {
+        "conv.weight": random_state.uniform(-conv_limit, conv_limit, (FILTERS, n_bands, 3, 3)),
+        "conv.bias": np.zeros(FILTERS),
+        "dense.weight": random_state.uniform(-dense_limit, dense_limit, (2, n_features)),
+        "dense.bias": np.zeros(2),
+    }
 
 
 class CNN:
@@ -49,17 +52,18 @@ class CNN:
     """
 
     def __init__(self, shape: NetworkShape, seed: int) -> None:
+        check_side(shape, least=6)  # 2 pixels go at the border, and 4 are pooled into one
         self.pooled = (FILTERS, (shape.side - 2) // 4, (shape.side - 2) // 4)  # channels, H, W
-        draw = np.random.RandomState(seed)
         # DIFFERS: Keras keeps channels last
         stamps = Input((shape.side, shape.side, shape.n_bands))
         mask = Input((int(np.prod(self.pooled)),))
-        conv = Conv2D(FILTERS, (3, 3), activation="relu", kernel_initializer=glorot_uniform(draw), name="conv")
-        dense = Dense(2, activation="softmax", kernel_initializer=glorot_uniform(draw), name="dense")
+        conv = Conv2D(FILTERS, (3, 3), activation="relu", kernel_initializer="zeros", name="conv")
+        dense = Dense(2, activation="softmax", kernel_initializer="zeros", name="dense")
         features = Flatten()(MaxPooling2D((4, 4))(conv(stamps)))  # (N, H * W * 32)
         self.model = keras.Model([stamps, mask], dense(Multiply()([features, mask])))
         self.model.compile(keras.optimizers.RMSprop(), clipped_binary_cross_entropy)
         self.scorer = keras.Model(stamps, dense(features))
+        self.set_weights(draw_weights(shape.n_bands, int(np.prod(self.pooled)), seed))
 
     def train_step(
         self, stamps: np.ndarray, labels: np.ndarray, learning_rate: float, random_state: np.random.RandomState

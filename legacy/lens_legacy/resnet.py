@@ -10,7 +10,7 @@ from lasagne.init import GlorotUniform, HeNormal
 from lasagne.layers import DenseLayer, ElemwiseSumLayer, InputLayer, NonlinearityLayer, Pool2DLayer
 from lasagne.nonlinearities import identity, sigmoid
 
-from lens_common.protocol import NetworkShape, check_names
+from lens_common.protocol import NetworkShape, check_names, check_side
 
 from .layers import BatchNormLayer, SameConv2DLayer, batch_norm, elu
 from .losses import weighted_sigmoid_cross_entropy
@@ -97,6 +97,7 @@ class ResNet:
     """
 
     def __init__(self, shape: NetworkShape, seed: int) -> None:
+        check_side(shape, least=33)  # the side is halved four times, and 3 pixels must be left
         lasagne.random.set_rng(np.random.RandomState(seed))
         self.logits = build_graph(shape)
         self.stamps = lasagne.layers.get_all_layers(self.logits)[0].input_var

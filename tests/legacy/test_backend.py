@@ -1,0 +1,100 @@
+"""Each test that needs a Theano of its own runs in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import theano
+from lens_common.errors import UserError
+from lens_legacy import backend
+
+
+def python(code, tmp_path, **environment):
+    """Start an interpreter with a compile cache of its own."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("THEANO_FLAGS", "KERAS_HOME")}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**kept, "LENS_CACHE": str(tmp_path), **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_theano_links_the_blas_of_numpy_s_own_wheel():
+    folder, library = theano.config.blas.ldflags.split()
+    assert (Path(folder[2:]) / library[3:]).exists()
+
+
+def test_theano_uses_all_cores():
+    assert theano.config.openmp is True
+    assert os.environ["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+
+
+def test_float64_is_float64_in_theano_and_in_keras(tmp_path):
+    code = (
+        "from lens_legacy import backend; backend.prepare('float64'); import theano, keras;"
+        "print(theano.config.floatX, keras.backend.floatx())"
+    )
+    assert python(code, tmp_path).communicate()[0].split() == ["float64", "float64"]
+
+
+def test_another_dtype_in_one_process_is_refused():
+    with pytest.raises(UserError, match="runs in float32"):
+        backend.prepare("float64")
+
+
+def test_the_user_s_flags_win(tmp_path):
+    code = "from lens_legacy import backend; backend.prepare(); import theano; print(theano.config.openmp)"
+    assert python(code, tmp_path, THEANO_FLAGS="openmp=False").communicate()[0].strip() == "False"
+
+
+def test_a_flag_that_theano_does_not_take_is_one_sentence_and_exit_2(tmp_path):
+    code = (
+        "import sys; from lens_legacy.cli import main;"
+        f"sys.exit(main(['train', '--model', 'cnn', '--mocks', '2', '--out', {str(tmp_path / 'run')!r}]))"
+    )
+    process = python(code, tmp_path, THEANO_FLAGS="floatX=float7")
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "THEANO_FLAGS='floatX=float7'" in errors
+    assert "Traceback" not in errors
+
+
+def test_the_user_s_keras_settings_are_neither_read_nor_written(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    code = "from lens_legacy import backend; backend.prepare()"
+    process = python(code, tmp_path / "cache", HOME=str(home))
+    process.communicate()
+    assert process.returncode == 0
+    assert list(home.iterdir()) == []
+
+
+def test_two_processes_with_one_cache_compile_at_once_in_folders_of_their_own(tmp_path):
+    code = (
+        "from lens_legacy import backend; backend.prepare(); import theano, theano.tensor as T; x = T.vector();"
+        "print(theano.config.base_compiledir, flush=True); input();"
+        "print(theano.function([x], T.exp(x) * 3)([0])[0])"
+    )
+    processes = [python(code, tmp_path) for _ in range(2)]
+    folders = [process.stdout.readline().strip() for process in processes]
+    results = [process.communicate("go\n")[0].strip() for process in processes]
+    assert sorted(Path(folder).name for folder in folders) == ["slot-0", "slot-1"]
+    assert results == ["3.0", "3.0"]
+
+
+def test_a_compile_folder_is_free_again_when_its_process_has_ended(tmp_path):
+    code = "from lens_legacy import backend; backend.prepare(); import theano; print(theano.config.base_compiledir)"
+    folders = [python(code, tmp_path).communicate()[0].strip() for _ in range(2)]
+    assert folders[0] == folders[1]
+
+
+def test_an_unknown_model_is_refused_with_the_names_of_those_there_are():
+    from lens_common.protocol import NetworkShape
+
+    with pytest.raises(UserError, match="resnet, cnn"):
+        backend.build_network("unet", NetworkShape(), 1)
