@@ -1,6 +1,7 @@
 """Where the project keeps what it can make again, and how a file is written whole or not at all."""
 
 import contextlib
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -72,5 +73,7 @@ def replacing(path: Union[str, Path], mode: str = "w") -> Iterator[IO]:
 
 def write_arrays(path: Union[str, Path], arrays: Mapping[str, Any]) -> None:
     """Write arrays by name as ``.npz``, as a whole or not at all; nothing in it needs pickle to be read."""
+    content = io.BytesIO()  # a zip file that breaks off on a full disk complains once more when it is collected
+    np.savez(content, **arrays)
     with replacing(path, "wb") as file:
-        np.savez(file, **arrays)
+        file.write(content.getbuffer())

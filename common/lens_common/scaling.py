@@ -110,6 +110,8 @@ class DeepLens(Raw):
 
     def transform(self, stamps: np.ndarray) -> np.ndarray:
         """Centre, scale and clip with the training fold's numbers."""
+        if not self.mean:
+            raise ValueError("deeplens needs the mean and noise of the training stamps; call fit() first")
         mean, noise = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.noise))
         return np.clip((stamps - mean) / noise, -self.limit, self.limit).astype(np.float32)
 

@@ -166,7 +166,7 @@ def train_network(
                 progress.step = step + 1
                 n_seen = min(progress.step * settings.batch_size, len(labels))
                 bar.update()
-                bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / n_seen:.4f}")
+                bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / n_seen:.4f}", refresh=False)
                 stopping = bool(caught) and progress.step < n_steps
                 if checkpoint and (stopping or checkpoint.due()):
                     now = time.monotonic()

@@ -67,6 +67,8 @@ def prepare(dtype: str = "float32") -> None:
     except Exception as error:  # Theano raises many kinds for a flag it does not take
         raise UserError(f"Theano does not start with THEANO_FLAGS={given!r}: {error}; unset it or mend it") from error
     _supply_downsample()
+    # Theano walks its graphs by recursion; that of the ResNet is about 1,000 nodes deep.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         importlib.import_module("lasagne")
