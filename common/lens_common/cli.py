@@ -71,20 +71,22 @@ def build_parser(program: str) -> argparse.ArgumentParser:
             help=what,
             description=f"{what[0].upper()}{what[1:]}.",
             epilog=f"example: {program} {name} {example}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         added.set_defaults(verb=getattr(commands, name))
         return added
 
     made = verb("simulate", "make mocks in the 2018 layout", "--mocks 2000 --seed 7 --out mocks7")
-    made.add_argument("--mocks", type=int, default=2000, metavar="N", help="stamps, half of them lenses")
-    made.add_argument("--seed", type=_seed, default=1, help="of the mocks; two data sets need two seeds")
+    made.add_argument(
+        "--mocks", type=int, default=2000, metavar="N", help="stamps, half of them lenses; default %(default)s"
+    )
+    made.add_argument(
+        "--seed", type=_seed, default=1, metavar="S", help="two data sets need two seeds; default %(default)s"
+    )
     made.add_argument("--out", required=True, metavar="DIR", help="folder to make")
 
     shown = verb("inspect", "describe a data set", "mocks7 --out mocks7.png")
     shown.add_argument("data", metavar="DATA", help="any folder above the stamps")
-    shown.add_argument("--out", metavar="FILE.png", help="picture of some of the stamps", default=argparse.SUPPRESS)
-    shown.set_defaults(out=None)
+    shown.add_argument("--out", metavar="FILE.png", help="picture of some of the stamps")
 
     _add_train(verb("train", "train and evaluate a network", "--model cnn --preset study-2000 --out runs/cnn"))
 
@@ -104,16 +106,22 @@ def build_parser(program: str) -> argparse.ArgumentParser:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     presets = "; ".join(f"{name}: {preset.what}" for name, preset in PRESETS.items())
     defects = "; ".join(f"{name}: {defect.what}" for name, defect in DEFECTS.items())
-    parser.add_argument("--model", choices=MODELS, default="resnet", help="CMU DeepLens, or the study's CNN")
+    parser.add_argument(
+        "--model", choices=MODELS, default="resnet", help="CMU DeepLens, or the study's CNN; default %(default)s"
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--data", metavar="DIR", help="labelled stamps in the 2018 layout; by default mocks are made")
     source.add_argument("--mocks", type=int, metavar="N", help="mocks to make; by default as many as the preset says")
-    parser.add_argument("--mocks-seed", type=_seed, default=1, help="of the mocks")
-    parser.add_argument("--preset", choices=PRESETS, default="demo", help=presets)
-    parser.add_argument("--epochs", type=int, help="instead of the preset's")
-    parser.add_argument("--batch-size", type=int, help="instead of the preset's")
+    parser.add_argument("--mocks-seed", type=_seed, default=1, metavar="S", help="of the mocks; default %(default)s")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="demo", metavar="P", help=f"default %(default)s; {presets}"
+    )
+    parser.add_argument("--epochs", type=int, metavar="E", help="instead of the preset's")
+    parser.add_argument("--batch-size", type=int, metavar="B", help="instead of the preset's")
     parser.add_argument("--scaling", choices=SCALINGS, help="instead of the preset's")
-    parser.add_argument("--seed", type=_seed, default=1, help="of folds, weights and training")
+    parser.add_argument(
+        "--seed", type=_seed, default=1, metavar="S", help="of folds, weights and training; default %(default)s"
+    )
     parser.add_argument(
         "--defects",
         type=lambda text: [name for name in text.split(",") if name],
@@ -128,7 +136,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_threshold(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threshold", type=float, default=0.5, help="a score above it is called a lens")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="T",
+        help="a score above it is called a lens; default %(default)s",
+    )
 
 
 def _seed(text: str) -> Any:

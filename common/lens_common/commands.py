@@ -88,6 +88,11 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     data = _labelled(_load(options.data or _default_mocks(options, preset.n_stamps)))
     if options.data and preset.at_most:
         data = _balanced(data, preset.n_stamps)
+    if settings.batch_size > len(data.ids):
+        raise UserError(
+            f"a batch of {settings.batch_size} is larger than the {len(data.ids)} stamps of {data.folder}; "
+            "lower --batch-size or add stamps"
+        )
     folds = assign_folds(data.ids, options.seed)
     run.mkdir(parents=True, exist_ok=True)
     config = {

@@ -116,7 +116,7 @@ PRESETS: Dict[str, Preset] = {
         },
     ),
     "deeplens": Preset(
-        "CMU DeepLens' published recipe: hours",
+        "CMU DeepLens' published recipe, a day on two cores",
         20000,
         {"resnet": _DEEPLENS, "cnn": replace(_STUDY_CNN, scaling="deeplens")},
     ),

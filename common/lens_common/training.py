@@ -33,7 +33,7 @@ class TrainingSettings:
     epochs : int
         Passes over the training stamps, 1 or more.
     batch_size : int
-        Stamps a step, at most as many as there are.
+        Stamps a step; with `drop_tail`, at most as many as there are.
     learning_rate : float
         Of the first epoch.
     rate_steps : int
@@ -143,7 +143,7 @@ def train_network(
     Raises
     ------
     UserError
-        If a batch is larger than the data, a class is missing, or the checkpoint is of another training.
+        If no batch can be filled, a class is missing, or the checkpoint is of another training.
     Interrupted
         On SIGINT or SIGTERM, after the step under way, the checkpoint written.
     """
@@ -269,9 +269,9 @@ def _check_data(data: TrainingData, settings: TrainingSettings) -> None:
     if n_lenses in (0, n_stamps):
         kind = "lenses" if n_lenses else "non-lenses"
         raise UserError(f"training needs both classes, got {n_stamps} stamps, all {kind}; add the other class")
-    if settings.batch_size > n_stamps:
+    if settings.drop_tail and settings.batch_size > n_stamps:
         raise UserError(
-            f"a batch of {settings.batch_size} is larger than the {n_stamps} training stamps; "
+            f"no batch of {settings.batch_size} can be filled from {n_stamps} training stamps; "
             "lower --batch-size or add stamps"
         )
 

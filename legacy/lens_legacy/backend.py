@@ -41,8 +41,8 @@ def prepare(dtype: str = "float32") -> None:
     Raises
     ------
     UserError
-        If Theano refuses the flags in the environment, or was set up before with
-        another dtype.
+        If Theano refuses the flags in the environment, finds no compiler, or was set up
+        before with another dtype.
     """
     if "theano" in sys.modules:
         found = sys.modules["theano"].config.floatX
@@ -66,6 +66,8 @@ def prepare(dtype: str = "float32") -> None:
         importlib.import_module("theano")
     except Exception as error:  # Theano raises many kinds for a flag it does not take
         raise UserError(f"Theano does not start with THEANO_FLAGS={given!r}: {error}; unset it or mend it") from error
+    if not sys.modules["theano"].config.cxx:
+        raise UserError("Theano finds no C++ compiler and would be a hundred times slower; install g++")
     _supply_downsample()
     # Theano walks its graphs by recursion; that of the ResNet is about 1,000 nodes deep.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import theano
+
 from lens_common.errors import UserError
 from lens_legacy import backend
 
@@ -22,6 +23,10 @@ def python(code, tmp_path, **environment):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def tiny_training(tmp_path):
+    return "train --model cnn --mocks 2 --batch-size 1 --out".split() + [str(tmp_path / "run")]
 
 
 def test_theano_links_the_blas_of_numpy_s_own_wheel():
@@ -55,12 +60,24 @@ def test_the_user_s_flags_win(tmp_path):
 def test_a_flag_that_theano_does_not_take_is_one_sentence_and_exit_2(tmp_path):
     code = (
         "import sys; from lens_legacy.cli import main;"
-        f"sys.exit(main(['train', '--model', 'cnn', '--mocks', '2', '--out', {str(tmp_path / 'run')!r}]))"
+        f"sys.exit(main({tiny_training(tmp_path)!r}))"
     )
     process = python(code, tmp_path, THEANO_FLAGS="floatX=float7")
     _, errors = process.communicate()
     assert process.returncode == 2
     assert "THEANO_FLAGS='floatX=float7'" in errors
+    assert "Traceback" not in errors
+
+
+def test_without_a_compiler_it_is_one_sentence_and_exit_2(tmp_path):
+    code = (
+        "import sys; from lens_legacy.cli import main;"
+        f"sys.exit(main({tiny_training(tmp_path)!r}))"
+    )
+    process = python(code, tmp_path, PATH=str(tmp_path))
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "install g++" in errors
     assert "Traceback" not in errors
 
 

@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+
 from lens_common.runs import load_weights
 from lens_legacy.cli import main
 
@@ -189,7 +191,7 @@ def test_a_stopped_training_continues_to_the_same_weights(signum, status, run, d
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
 
-def test_a_full_disk_while_saving_is_a_sentence_and_the_checkpoint_before_survives(data, tmp_path):
+def test_a_full_disk_while_saving_is_a_sentence_and_the_checkpoint_before_survives(data, tmp_path, capsys):
     run = tmp_path / "run"
     command = [*TRAIN, "--data", data, "--out", run]
     first = start(command)
@@ -198,19 +200,17 @@ def test_a_full_disk_while_saving_is_a_sentence_and_the_checkpoint_before_surviv
     first.kill()
     first.communicate()
     kept = (run / "checkpoint.npz").read_bytes()
-    # No file may grow beyond 40 kB: the checkpoint of 57 kB is cut off in the middle, as on a full disk.
-    limit = 40_000
-
-    def shrink():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    second = start(command, preexec_fn=shrink)
-    errors = second.communicate()[1].strip().splitlines()
-    assert second.returncode == 2
-    assert "checkpoint.npz" in errors[-1] and "is kept" in errors[-1]
+    # No file may grow beyond 40 kB: the checkpoint of 57 kB breaks off in the middle, as on a full disk.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    try:
+        status, line = error_of(capsys, *command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert status == 2
+    assert "checkpoint.npz" in line and "is kept" in line
     assert (run / "checkpoint.npz").read_bytes() == kept
-    assert start(command).wait() == 0
+    assert main([str(argument) for argument in command]) == 0
 
 
 def test_an_empty_folder_is_refused(tmp_path, capsys):
@@ -261,6 +261,19 @@ def test_a_run_with_other_settings_is_not_continued(run, data, capsys):
 def test_a_run_of_another_model_is_refused(run, data, tmp_path, capsys):
     status, line = error_of(capsys, "score", data, "--run", run, "--model", "resnet", "--out", tmp_path / "s.csv")
     assert status == 2 and "holds a cnn" in line
+
+
+def test_a_run_of_the_first_format_still_gives_its_scores(tmp_path):
+    stamps = np.random.RandomState(1).normal(0, 3, (3, 45, 45)).astype(np.float32)
+    stamps[0, 20:25, 20:25] += 20
+    for number, stamp in enumerate(stamps):
+        fits.writeto(tmp_path / f"{number}.fits", stamp)
+    old = Path(__file__).parents[1] / "fixtures" / "run-format-1"
+    assert main(["score", str(tmp_path), "--run", str(old), "--out", str(tmp_path / "s.csv")]) == 0
+    with open(tmp_path / "s.csv") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    # As version 0.1.0 printed them, when the run was made.
+    assert scores == pytest.approx([0.652563, 0.295605, 0.376378], abs=1e-5)
 
 
 def test_a_run_of_a_newer_version_is_refused(run, tmp_path, capsys):
