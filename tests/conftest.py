@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Not the user's cache.  Compiled graphs stay from one `make test` to the next; the rest is tiny.
+os.environ.setdefault("LENS_CACHE", str(Path(__file__).parents[1] / ".cache" / "tests"))
+
 IN_CI = bool(os.environ.get("CI"))
 # What the interpreter under test must offer; a modern framework joins with its twin.
 FRAMEWORKS = ("theano", "lasagne", "keras") if sys.version_info < (3, 9) else ()

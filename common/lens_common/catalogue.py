@@ -114,7 +114,11 @@ def read_catalogue(folder: Union[str, Path]) -> Table:
         table[key] = [getattr(name, key) if name else np.nan for name in names]
     stored = [path for path in sorted(Path(folder).rglob(CATALOGUE_NAME)) if path.is_file()]
     if len(stored) == 1:
-        known = Table.read(stored[0], format="ascii.ecsv")
+        try:
+            known = Table.read(stored[0], format="ascii.ecsv")
+            known["id"]
+        except Exception as error:  # astropy raises many kinds for a damaged table
+            raise UserError(f"{stored[0]} is no catalogue of ours: {error}; mend it or take it away") from error
         extra = [key for key in COLUMNS if key in known.colnames and key not in table.colnames]
         table = join(table, known[["id", *extra]], keys="id", join_type="left")
         table.sort("path")

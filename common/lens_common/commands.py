@@ -13,7 +13,7 @@ from . import __version__, plots
 from .catalogue import read_catalogue
 from .errors import UserError
 from .estimator import LensClassifier
-from .folders import cache_folder, write_arrays
+from .folders import cache_folder, exclusive, write_arrays
 from .folds import assign_folds, hash_fraction
 from .layout import NAMED_PARAMETERS
 from .metrics import evaluate_scores
@@ -94,7 +94,21 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
             "lower --batch-size or add stamps"
         )
     folds = assign_folds(data.ids, options.seed)
+    _check_folds(data, folds)
     run.mkdir(parents=True, exist_ok=True)
+    with exclusive(run / ".lock", wait=False):
+        _train(backend, options, run, data, folds, plan, settings)
+
+
+def _train(
+    backend: ModuleType,
+    options: argparse.Namespace,
+    run: Path,
+    data: Dataset,
+    folds: np.ndarray,
+    plan: Dict[str, Any],
+    settings: TrainingSettings,
+) -> None:
     config = {
         "format": RUN_FORMAT,
         "version": __version__,
@@ -106,7 +120,7 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     }
     _begin_run(run, config, data, folds, backend)
     estimator = LensClassifier(backend.build_network, options.model, settings, options.seed, run / "checkpoint.npz")
-    learning = defective_data(_training_data(data, folds, options.seed), defects)
+    learning = defective_data(_training_data(data, folds, options.seed), plan["defects"])
     _say(f"training {options.model} on {len(learning.labels)} stamps of {data.folder}, epochs: {settings.epochs}")
     estimator.fit(learning.stamps, learning.labels, (learning.validation_stamps, learning.validation_labels), _watched)
     weights = estimator.network_.get_weights()
@@ -200,7 +214,20 @@ def _default_mocks(options: argparse.Namespace, n_stamps: int) -> str:
     """Mocks for this training, made once and kept by number, seed, prior and simulator version."""
     n_stamps = n_stamps if options.mocks is None else options.mocks
     name = f"{n_stamps}-seed{options.mocks_seed}-{prior_hash(PRIOR)}-v{SIMULATOR_VERSION}"
-    return str(make_mocks(cache_folder("mocks") / name, n_stamps, seed=options.mocks_seed))
+    folder = cache_folder("mocks") / name
+    with exclusive(folder.with_suffix(".lock"), wait=True):
+        return str(make_mocks(folder, n_stamps, seed=options.mocks_seed))
+
+
+def _check_folds(data: Dataset, folds: np.ndarray) -> None:
+    """Refuse data of which the training or the test fold lacks a class, before hours are spent on them."""
+    for fold in ("train", "test"):
+        for label, kind in ((1, "lens"), (0, "non-lens")):
+            if not np.any((folds == fold) & (data.labels == label)):
+                raise UserError(
+                    f"the {fold} fold of the {len(data.ids)} stamps holds no {kind}: training and test "
+                    "need both classes; add stamps, or try another --seed"
+                )
 
 
 def _training_data(data: Dataset, folds: np.ndarray, seed: int) -> TrainingData:

@@ -90,12 +90,14 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         ------
         UserError
             For stamps that are not square or not four-axed, labels of another length,
-            one class only, or a batch larger than the data.
+            one class only, or no batch that can be filled.
         """
         shape = self._check_shape(X)
         y = np.asarray(y)
         if y.shape != (len(X),):
             raise UserError(f"labels need shape ({len(X)},), one a stamp; got {y.shape}")
+        if not np.isin(y, (0, 1)).all():
+            raise UserError("labels must be 1 for a lens and 0 for a non-lens; leave out stamps of unknown class")
         self.classes_ = np.array([False, True])
         self.scaling_ = make_scaling(self.settings.scaling).fit(X)
         held_X, held_y = validation if validation is not None else (X[:0], y[:0])

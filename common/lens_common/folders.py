@@ -1,6 +1,7 @@
 """Where the project keeps what it can make again, and how a file is written whole or not at all."""
 
 import contextlib
+import fcntl
 import io
 import os
 import tempfile
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import IO, Any, Iterator, Mapping, Union
 
 import numpy as np
+
+from .errors import UserError
 
 
 def cache_folder(name: str) -> Path:
@@ -40,6 +43,32 @@ def cache_folder(name: str) -> Path:
 
 
 @contextlib.contextmanager
+def exclusive(lock: Path, wait: bool) -> Iterator[None]:
+    """Let one process at a time do the work of this block; the lock goes with the process, however it ends.
+
+    Parameters
+    ----------
+    lock : Path
+        A file made for this purpose; it stays.
+    wait : bool
+        Wait for the other process, or refuse.
+
+    Raises
+    ------
+    UserError
+        Without `wait`, if another process holds the lock.
+    """
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is at work in {lock.parent}; let it end, or choose another folder"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
 def replacing(path: Union[str, Path], mode: str = "w") -> Iterator[IO]:
     """Open a temporary file that takes the place of `path` when the block ends well.
 
@@ -61,7 +90,13 @@ def replacing(path: Union[str, Path], mode: str = "w") -> Iterator[IO]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         text = "b" not in mode
-        with open(temporary, mode, newline="" if text else None, encoding="utf-8" if text else None) as file:
+        with open(
+            temporary,
+            mode,
+            newline="" if text else None,
+            encoding="utf-8" if text else None,
+            errors="surrogateescape" if text else None,
+        ) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

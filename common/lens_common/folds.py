@@ -15,7 +15,7 @@ FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 def hash_fraction(seed: int, stamp_id: str, purpose: str = "fold") -> float:
     """Number in [0, 1), uniform over ids, that seed, id and purpose alone decide."""
-    digest = hashlib.sha256(f"{purpose}:{seed}:{stamp_id}".encode()).digest()
+    digest = hashlib.sha256(f"{purpose}:{seed}:{stamp_id}".encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
 
 

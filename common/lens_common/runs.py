@@ -53,7 +53,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Optional[S
 
 def read_csv(path: Path) -> List[Dict[str, str]]:
     """Rows of a CSV file as dicts of strings."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         return list(csv.DictReader(file))
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from .catalogue import StampFile, find_stamps
 from .errors import UserError
-from .folders import cache_folder
+from .folders import cache_folder, exclusive
 
 LOADER_VERSION = 1
 MAX_NONFINITE_FRACTION = 0.01
@@ -97,7 +97,7 @@ class Dataset:
     def data_hash(self) -> str:
         """SHA-256 over ids and decoded float32 pixels, whatever the order of the stamps."""
         lines = sorted(f"{stamp_id}:{digest}\n" for stamp_id, digest in zip(self.ids, self.digests))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progress: bool = True) -> Dataset:
@@ -128,11 +128,11 @@ def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progre
         If there is no stamp, or none that can be read.
     """
     files = find_stamps(folder)
-    key = _cache_key(Path(folder), files)
-    cached = cache_folder("stamps") / key
-    if not (cached / "index.json").exists():
+    cached = _cache_entry(Path(folder), files)
+    index = _read_index(cached)
+    if index is None:
         _fill_cache(Path(folder), files, cached, workers, progress)
-    index = json.loads((cached / "index.json").read_text())
+        index = json.loads((cached / "index.json").read_text())
     kept = [files[row] for row in index["rows"]]
     return Dataset(
         folder=str(folder),
@@ -222,30 +222,45 @@ def repair_stamp(stamp: np.ndarray) -> Tuple[np.ndarray, int]:
     return np.where(bad, median, stamp).astype(np.float32), n_nonfinite
 
 
-def _cache_key(folder: Path, files: Sequence[StampFile]) -> str:
-    digest = hashlib.sha256(f"{LOADER_VERSION}\n{folder.resolve()}\n".encode())
-    digest.update("".join(f"{f.path}\0{f.size}\0{f.mtime_ns}\n" for f in files).encode())
-    return digest.hexdigest()[:24]
+def _read_index(cached: Path) -> Optional[Dict[str, Any]]:
+    """Index of a whole cache; ``None`` where there is none, or where a hand or a cleaner of /tmp was at it."""
+    try:
+        index = json.loads((cached / "index.json").read_text())
+        n_bytes = 4 * len(index["rows"]) * int(np.prod(index["shape"]))
+        return index if (cached / "pixels.f32").stat().st_size == n_bytes else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _cache_entry(folder: Path, files: Sequence[StampFile]) -> Path:
+    """Where the cache keeps a data set: a folder for its path, and in it one for the state of its files."""
+    path = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    state = hashlib.sha256(f"{LOADER_VERSION}\n".encode())
+    state.update(os.fsencode("".join(f"{f.path}\0{f.size}\0{f.mtime_ns}\n" for f in files)))
+    return cache_folder(f"stamps/{path}") / state.hexdigest()[:16]
 
 
 def _fill_cache(folder: Path, files: List[StampFile], cached: Path, workers: Optional[int], progress: bool) -> None:
-    """Decode all files into one array on disk; the folder appears when it is complete."""
-    shape = _common_shape(folder, files)
-    building = cached.with_name(f"{cached.name}.{os.getpid()}.partial")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    try:
-        index = _decode(folder, files, shape, building / "pixels.f32", workers, progress)
-        (building / "index.json").write_text(json.dumps(index))
-        with contextlib.suppress(OSError):  # another process was faster: its folder is as good
+    """Decode all files into one array on disk; the entry appears when it is complete, and outdated ones go."""
+    building = cached.with_suffix(".partial")
+    with exclusive(cached.parent / ".lock", wait=True):
+        if _read_index(cached):  # another process has just made it
+            return
+        for outdated in cached.parent.iterdir():
+            if outdated.is_dir():
+                shutil.rmtree(outdated, ignore_errors=True)
+        try:
+            building.mkdir()
+            index = _decode(folder, files, _common_shape(folder, files), building / "pixels.f32", workers, progress)
+            (building / "index.json").write_text(json.dumps(index))
             os.replace(building, cached)
-    except OSError as error:
-        raise UserError(
-            f"cannot keep the decoded stamps in {cached.parent}: {error.strerror}; "
-            "free some space or point LENS_CACHE at another folder"
-        ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot keep the decoded stamps in {cached.parent}: {error.strerror}; "
+                "free some space or point LENS_CACHE at another folder"
+            ) from error
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
 
 
 def _decode(

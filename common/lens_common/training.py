@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
@@ -154,6 +153,7 @@ def train_network(
         progress = checkpoint.load(network) or progress
     labels = data.labels.astype(np.float32)
     n_steps = count_steps(len(labels), settings.batch_size, settings.drop_tail)
+    kept = "the same command continues from the checkpoint" if checkpoint else "nothing is kept"
     with _caught_signals() as caught, _bar(settings.epochs * n_steps, progress, n_steps) as bar:
         while progress.epoch < settings.epochs:
             rate, started = learning_rate_at(progress.epoch, settings), time.monotonic()
@@ -173,7 +173,7 @@ def train_network(
                     progress.seconds, started = progress.seconds + now - started, now
                     checkpoint.save(network, progress)
                 if stopping:
-                    raise Interrupted(caught[0], "the same command continues from the checkpoint")
+                    raise Interrupted(caught[0], kept)
             n_seen = min(n_steps * settings.batch_size, len(labels))
             row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / n_seen, "learning_rate": rate}
             row.update(_validate(network, data, monitor))
@@ -183,7 +183,7 @@ def train_network(
             if checkpoint:
                 checkpoint.save(network, progress)
             if caught and progress.epoch < settings.epochs:
-                raise Interrupted(caught[0], "the same command continues from the checkpoint")
+                raise Interrupted(caught[0], kept)
     return progress.history
 
 
@@ -256,12 +256,13 @@ class Checkpoint:
             with np.load(self.path, allow_pickle=False) as stored:
                 header = json.loads(str(stored["__header__"]))
                 weights = {name: stored[name] for name in stored.files if name != "__header__"}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            fingerprint, progress = header.pop("fingerprint"), Progress(**header)
+        except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
             raise UserError(f"{self.path} is no checkpoint of ours ({error}); remove it to start anew") from error
-        if header.pop("fingerprint") != self.fingerprint:
+        if fingerprint != self.fingerprint:
             raise UserError(f"{self.path} belongs to a training with other settings or data; choose another folder")
         network.set_weights(weights)
-        return Progress(**header)
+        return progress
 
 
 def _check_data(data: TrainingData, settings: TrainingSettings) -> None:

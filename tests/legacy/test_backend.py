@@ -58,10 +58,7 @@ def test_the_user_s_flags_win(tmp_path):
 
 
 def test_a_flag_that_theano_does_not_take_is_one_sentence_and_exit_2(tmp_path):
-    code = (
-        "import sys; from lens_legacy.cli import main;"
-        f"sys.exit(main({tiny_training(tmp_path)!r}))"
-    )
+    code = f"import sys; from lens_legacy.cli import main;sys.exit(main({tiny_training(tmp_path)!r}))"
     process = python(code, tmp_path, THEANO_FLAGS="floatX=float7")
     _, errors = process.communicate()
     assert process.returncode == 2
@@ -70,10 +67,7 @@ def test_a_flag_that_theano_does_not_take_is_one_sentence_and_exit_2(tmp_path):
 
 
 def test_without_a_compiler_it_is_one_sentence_and_exit_2(tmp_path):
-    code = (
-        "import sys; from lens_legacy.cli import main;"
-        f"sys.exit(main({tiny_training(tmp_path)!r}))"
-    )
+    code = f"import sys; from lens_legacy.cli import main;sys.exit(main({tiny_training(tmp_path)!r}))"
     process = python(code, tmp_path, PATH=str(tmp_path))
     _, errors = process.communicate()
     assert process.returncode == 2
