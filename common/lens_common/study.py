@@ -132,8 +132,9 @@ PRESETS: Dict[str, Preset] = {
         2000,
         {"resnet": _STUDY_RESNET, "cnn": _STUDY_CNN},
         at_most=True,
-        # The CNN's logged loss fell to ln 2 and its accuracy stayed at 1/2, as with two equal classes.
-        defects={"resnet": _RESNET_DEFECTS, "cnn": ("class_overwrite", "validate_on_train", "raw_pixels")},
+        # The CNN's logged loss fell from 1.75 to 0.71 at an accuracy of 1/2: so it does in our runs with
+        # two equal classes (1.3 to 0.70), while with raw pixels it sticks at 7.99.
+        defects={"resnet": _RESNET_DEFECTS, "cnn": ("class_overwrite", "validate_on_train")},
     ),
     "study-20000": Preset(
         "the study's runs on 20,000 stamps, mended",
