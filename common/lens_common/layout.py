@@ -33,7 +33,7 @@ COLUMNS = {
     "z_lens": (None, "redshift of the lens"),
     "magnification": (None, "flux with lensing over flux without"),
     "einstein_radius": ("arcsec", "of the lens; 0 for a non-lens"),
-    "snr": (None, "matched-filter signal-to-noise ratio of the noise-free objects"),
+    "snr": (None, "total signal-to-noise ratio of the source, without noise or field galaxies"),
     "z_source": (None, "redshift of the source"),
     "seed": (None, "seed that makes this stamp again"),
 }

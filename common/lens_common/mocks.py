@@ -24,10 +24,10 @@ from astropy.io import fits
 from astropy.table import Column, Table
 from tqdm import tqdm
 
-from lens_common.errors import UserError
-from lens_common.layout import CATALOGUE_NAME, COLUMNS, DATASET_FOLDER, format_path, stamp_id
-from lens_common.prior import PRIOR, Prior, prior_hash
-from lens_common.simulator import SIMULATOR_VERSION, Mock, simulate_stamp
+from .errors import UserError
+from .layout import CATALOGUE_NAME, COLUMNS, DATASET_FOLDER, format_path, stamp_id
+from .prior import PRIOR, Prior, prior_hash
+from .simulator import SIMULATOR_VERSION, Mock, simulate_stamp
 
 __all__ = ["SIMULATOR_VERSION", "Mock", "make_mocks", "simulate_stamp", "stamp_seed"]
 

@@ -25,8 +25,8 @@ from lenstronomy.LightModel.light_model import LightModel
 from lenstronomy.Util.param_util import phi_q2_ellipticity, shear_polar2cartesian
 from scipy.ndimage import gaussian_filter
 
-from lens_common.layout import PIXEL_SCALE_ARCSEC, STAMP_SIDE_PIXELS, LensParameters
-from lens_common.prior import PRIOR, FieldPopulation, Prior, SourcePopulation
+from .layout import PIXEL_SCALE_ARCSEC, STAMP_SIDE_PIXELS, LensParameters
+from .prior import PRIOR, FieldPopulation, Prior, SourcePopulation
 
 # Raise it when the same seed and prior give another stamp.
 SIMULATOR_VERSION = 1
