@@ -22,11 +22,11 @@ import lenstronomy
 import numpy as np
 from astropy.io import fits
 from astropy.table import Column, Table
-from tqdm import tqdm
 
 from .errors import UserError
 from .layout import CATALOGUE_NAME, COLUMNS, DATASET_FOLDER, format_path, stamp_id
 from .prior import PRIOR, Prior, prior_hash
+from .progress import progress_bar
 from .simulator import SIMULATOR_VERSION, Mock, simulate_stamp
 
 __all__ = ["SIMULATOR_VERSION", "Mock", "make_mocks", "simulate_stamp", "stamp_seed"]
@@ -190,8 +190,7 @@ def _make_pieces(
 ) -> None:
     """Make pieces here, or in worker processes; after an interrupt let those under way end."""
     n_missing = sum(stop - start for _, start, stop in pieces)
-    # tqdm takes None for "only on a terminal".
-    with tqdm(total=n_missing, unit="stamp", disable=None if progress else True) as bar:
+    with progress_bar("mocks", n_missing, "stamp", shown=progress) as bar:
         if workers == 1:
             for piece in pieces:
                 bar.update(_make_piece(partial, piece, seed, prior))

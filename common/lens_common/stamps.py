@@ -19,11 +19,11 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 from isal.igzip_lib import IsalError
-from tqdm import tqdm
 
 from .catalogue import StampFile, find_stamps
 from .errors import UserError
 from .folders import cache_folder, exclusive
+from .progress import progress_bar
 
 LOADER_VERSION = 1
 MAX_NONFINITE_FRACTION = 0.01
@@ -279,7 +279,7 @@ def _decode(
     chunks = [range(start, min(start + 250, len(files))) for start in range(0, len(files), 250)]
     jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
     outcomes: List[Tuple[Optional[str], Optional[Rejection]]] = []
-    with tqdm(total=len(files), desc="stamps", unit="file", disable=not progress, leave=False, delay=1) as bar:
+    with progress_bar("stamps", len(files), "file", shown=progress) as bar:
         with ProcessPoolExecutor(workers, get_context("fork")) if workers > 1 else contextlib.nullcontext() as pool:
             for outcome in pool.map(_decode_chunk, jobs) if pool else map(_decode_chunk, jobs):
                 outcomes.extend(outcome)

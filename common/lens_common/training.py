@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
-from tqdm import tqdm
 
 from .batches import count_steps, draw_batches, make_batch
 from .errors import Interrupted, UserError
 from .folders import write_arrays
+from .progress import progress_bar
 from .protocol import Network
 
 PREDICT_BATCH = 128
@@ -154,7 +154,8 @@ def train_network(
     labels = data.labels.astype(np.float32)
     n_steps = count_steps(len(labels), settings.batch_size, settings.drop_tail)
     kept = "the same command continues from the checkpoint" if checkpoint else "nothing is kept"
-    with _caught_signals() as caught, _bar(settings.epochs * n_steps, progress, n_steps) as bar:
+    total, done = settings.epochs * n_steps, progress.epoch * n_steps + progress.step
+    with _caught_signals() as caught, progress_bar("training", total, "step", done) as bar:
         while progress.epoch < settings.epochs:
             rate, started = learning_rate_at(progress.epoch, settings), time.monotonic()
             batches = draw_batches(
@@ -190,10 +191,11 @@ def train_network(
 def predict_in_batches(network: Network, stamps: np.ndarray, progress: bool = False) -> np.ndarray:
     """Score stamps, float32 (N, bands, H, W), 128 at a time: probabilities float64 (N,)."""
     scores = np.empty(len(stamps))
-    starts = range(0, len(stamps), PREDICT_BATCH)
-    for start in tqdm(starts, desc="scoring", unit="batch", disable=not progress, leave=False):
-        part = slice(start, start + PREDICT_BATCH)
-        scores[part] = network.predict(np.ascontiguousarray(stamps[part]))
+    with progress_bar("scoring", len(stamps), "stamp", shown=progress) as bar:
+        for start in range(0, len(stamps), PREDICT_BATCH):
+            part = slice(start, start + PREDICT_BATCH)
+            scores[part] = network.predict(np.ascontiguousarray(stamps[part]))
+            bar.update(len(scores[part]))
     return scores
 
 
@@ -294,12 +296,6 @@ def _describe(row: Dict[str, Any], epochs: int) -> str:
         if key.startswith("validation_") and value is not None
     ]
     return "  ".join([*parts, f"{row['seconds']:.0f} s"])
-
-
-def _bar(total: int, progress: Progress, n_steps: int) -> tqdm:
-    done = progress.epoch * n_steps + progress.step
-    interval = 1 if sys.stderr.isatty() else 30  # a log file needs no moving bar
-    return tqdm(total=total, initial=done, desc="training", unit="step", mininterval=interval, leave=False)
 
 
 @contextlib.contextmanager

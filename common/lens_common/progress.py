@@ -1,0 +1,29 @@
+"""Progress of long work, on stderr."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress_bar(what: str, total: int, unit: str, done: int = 0, shown: bool = True) -> Any:
+    """Bar with rate and time left; a log file, where no bar can move, gets a line now and then.
+
+    Parameters
+    ----------
+    what, unit : str
+        What is being done, and to what.
+    total, done : int
+        Units in all, and those done before.
+    shown : bool
+        False for none.
+
+    Returns
+    -------
+    tqdm.tqdm
+        Advanced with ``update``, a context manager.
+    """
+    interval = 0.5 if sys.stderr.isatty() else 30
+    return tqdm(
+        desc=what, total=total, initial=done, unit=unit, disable=not shown, mininterval=interval, delay=1, leave=False
+    )
