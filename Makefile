@@ -18,7 +18,7 @@ demo: setup  ## make mocks, train and evaluate both legacy networks, name the fi
 	@$(LEGACY)/lens-legacy train --model cnn --preset demo --out runs/demo/cnn
 	@$(LEGACY)/lens-legacy train --model resnet --preset demo --out runs/demo/resnet
 	@echo "demo: the files written:"
-	@find runs/demo -type f | sort
+	@find runs/demo -type f -not -name '.*' | sort
 
 test: setup  ## run every test in both interpreters
 	@bash tests/run.sh

@@ -26,7 +26,7 @@ def python(code, tmp_path, **environment):
 
 
 def tiny_training(tmp_path):
-    return "train --model cnn --mocks 2 --batch-size 1 --out".split() + [str(tmp_path / "run")]
+    return "train --model cnn --mocks 60 --batch-size 8 --out".split() + [str(tmp_path / "run")]
 
 
 def test_theano_links_the_blas_of_numpy_s_own_wheel():
