@@ -97,18 +97,14 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     _check_folds(data, folds)
     run.mkdir(parents=True, exist_ok=True)
     with exclusive(run / ".lock", wait=False):
-        _train(backend, options, run, data, folds, plan, settings)
+        _train(backend, options, run, data, folds, plan)
 
 
 def _train(
-    backend: ModuleType,
-    options: argparse.Namespace,
-    run: Path,
-    data: Dataset,
-    folds: np.ndarray,
-    plan: Dict[str, Any],
-    settings: TrainingSettings,
+    backend: ModuleType, options: argparse.Namespace, run: Path, data: Dataset, folds: np.ndarray, plan: Dict[str, Any]
 ) -> None:
+    """Train, or go on with, what `plan` says, and write the run directory."""
+    settings = TrainingSettings(**plan["settings"])
     config = {
         "format": RUN_FORMAT,
         "version": __version__,
@@ -139,13 +135,13 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
     """Score every stamp of a folder with a trained network."""
     if not options.run:
         raise UserError("no weights are shipped yet; name a run directory with --run")
-    estimator, weights = _restore(backend, options.run, options.model)
-    data = _load(options.data)
-    scores = estimator.predict_proba(data.stamps)[:, 1]
     out = Path(options.out)
     if out.suffix != ".csv":
         raise UserError(f"--out must end in .csv, got {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
+    data = _load(options.data)
+    estimator, weights = _restore(backend, options.run, options.model)
+    scores = estimator.predict_proba(data.stamps)[:, 1]
     _write_scores(out, data, _known_folds(options.run, data), scores, _provenance(options.run, weights, backend))
     write_rejected(out.with_name(f"{out.stem}-rejected.csv"), data.rejected)
     print(f"{len(scores)} stamps scored, {int((scores > 0.5).sum())} above 0.5: {out}")
