@@ -55,7 +55,7 @@ def find_stamps(folder: Union[str, Path]) -> List[StampFile]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; name the one that holds lensed_outputs/ and unlensed_outputs/")
+        raise UserError(f"{folder} is no folder; name the one that holds the stamps (.fits, .fits.gz)")
     files = sorted(_walk(folder, ""), key=lambda file: file.path)
     if not files:
         raise UserError(

@@ -1,9 +1,10 @@
 """The command line that both twins share; a twin gives it its name and its backend."""
 
 import argparse
+import contextlib
 import sys
 from types import ModuleType
-from typing import Any, List, NoReturn, Optional
+from typing import List, NoReturn, Optional
 
 from . import __version__, commands
 from .errors import Interrupted, UserError
@@ -47,7 +48,7 @@ def run_command_line(backend: ModuleType, arguments: Optional[List[str]] = None)
         print(f"{program}: {error}", file=sys.stderr)
         return 128 + error.signum
     except KeyboardInterrupt:
-        print(f"{program}: stopped by Ctrl-C", file=sys.stderr)
+        print(f"{program}: stopped by Ctrl-C; the same command goes on with what is finished", file=sys.stderr)
         return 130
     except OSError as error:
         print(f"{program}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
@@ -138,15 +139,21 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 def _add_threshold(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=_threshold,
         default=0.5,
         metavar="T",
         help="a score above it is called a lens; default %(default)s",
     )
 
 
-def _seed(text: str) -> Any:
-    seed = int(text)
-    if not 0 <= seed < 2**32:
-        raise argparse.ArgumentTypeError(f"a seed is 0 to {2**32 - 1}, got {text}")
-    return seed
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, got {text}")
+    return int(text)
+
+
+def _threshold(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"a threshold is a number from 0 to 1, got {text}")

@@ -48,6 +48,8 @@ def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
 
 def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     """Describe a data set: stamps by class, noise, parameters, files set aside."""
+    if options.out and not options.out.endswith(".png"):
+        raise UserError(f"--out must end in .png, got {options.out}")
     data = _load(options.data)
     catalogue = read_catalogue(options.data)
     classes = [("lenses", 1), ("non-lenses", 0), ("unlabelled", -1)]
@@ -85,14 +87,12 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     run = Path(options.out or f"runs/{options.model}-{options.preset}-seed{options.seed}")
     plan = {"model": options.model, "seed": options.seed, "settings": asdict(settings), "defects": list(defects)}
     _check_run(run, plan)
+    if not options.data:
+        _check_batch(settings, preset.n_stamps if options.mocks is None else options.mocks)
     data = _labelled(_load(options.data or _default_mocks(options, preset.n_stamps)))
     if options.data and preset.at_most:
         data = _balanced(data, preset.n_stamps)
-    if settings.batch_size > len(data.ids):
-        raise UserError(
-            f"a batch of {settings.batch_size} is larger than the {len(data.ids)} stamps of {data.folder}; "
-            "lower --batch-size or add stamps"
-        )
+    _check_batch(settings, len(data.ids))
     folds = assign_folds(data.ids, options.seed)
     _check_folds(data, folds)
     run.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,10 @@ def _train(
     _begin_run(run, config, data, folds, backend)
     estimator = LensClassifier(backend.build_network, options.model, settings, options.seed, run / "checkpoint.npz")
     learning = defective_data(_training_data(data, folds, options.seed), plan["defects"])
-    _say(f"training {options.model} on {len(learning.labels)} stamps of {data.folder}, epochs: {settings.epochs}")
+    _say(
+        f"training {options.model} on {len(learning.labels)} stamps of {data.folder}, epochs: {settings.epochs}; "
+        "the graph is compiled first, which can take minutes"
+    )
     estimator.fit(learning.stamps, learning.labels, (learning.validation_stamps, learning.validation_labels), _watched)
     weights = estimator.network_.get_weights()
     write_arrays(run / "weights.npz", weights)
@@ -211,8 +214,17 @@ def _default_mocks(options: argparse.Namespace, n_stamps: int) -> str:
     n_stamps = n_stamps if options.mocks is None else options.mocks
     name = f"{n_stamps}-seed{options.mocks_seed}-{prior_hash(PRIOR)}-v{SIMULATOR_VERSION}"
     folder = cache_folder("mocks") / name
+    _say(f"{n_stamps} mocks of seed {options.mocks_seed}, made once and kept in {folder}")
     with exclusive(folder.with_suffix(".lock"), wait=True):
         return str(make_mocks(folder, n_stamps, seed=options.mocks_seed))
+
+
+def _check_batch(settings: TrainingSettings, n_stamps: int) -> None:
+    if settings.batch_size > n_stamps:
+        raise UserError(
+            f"a batch of {settings.batch_size} is larger than the {n_stamps} stamps there are; "
+            "lower --batch-size or add stamps"
+        )
 
 
 def _check_folds(data: Dataset, folds: np.ndarray) -> None:
@@ -326,12 +338,13 @@ def _evaluate(
         "fold": "" if suffix else "test",
     }
     write_json(run / f"metrics{suffix}.json", metrics)
-    title = f"{config['model']} on {'other data' if suffix else 'its test fold'}, {len(labels)} stamps"
-    plots.plot_roc(run / f"roc{suffix}.png", labels, scores, title)
-    plots.plot_scores(run / f"scores{suffix}.png", labels, scores, title)
+    where = Path(data.folder).absolute().name if suffix else "its test fold"
+    title = f"{config['model']} on {where}, {len(labels)} stamps"
+    plots.plot_roc(run / f"roc{suffix}.png", labels, scores, title, threshold)
+    plots.plot_scores(run / f"scores{suffix}.png", labels, scores, title, threshold)
     for key, value in metrics.items():
         print(f"{key:24} {'undefined' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
-    print(f"wrote {run}/: {', '.join(sorted(path.name for path in run.iterdir() if not path.name.startswith('.')))}")
+    print(f"wrote metrics{suffix}.json, roc{suffix}.png and scores{suffix}.png in {run}")
 
 
 def _quantiles(values: np.ndarray) -> str:

@@ -4,6 +4,7 @@
 writes beside them what made them.
 """
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -13,6 +14,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -198,8 +200,9 @@ def _make_pieces(
         # Spawn, not fork: the caller may have Theano or PyTorch loaded, and their OpenMP threads do not live
         # through a fork.  An executor, not a Pool, which waits for ever for a worker that the system killed.
         context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent)
-        futures = [executor.submit(_make_piece, partial, piece, seed, prior) for piece in pieces]
+        executor = ProcessPoolExecutor(workers, mp_context=context)
+        with _interrupts_ignored():  # the workers begin in here, and leave Ctrl-C to this process
+            futures = [executor.submit(_make_piece, partial, piece, seed, prior) for piece in pieces]
         try:
             for future in as_completed(futures):
                 bar.update(future.result())
@@ -209,8 +212,16 @@ def _make_pieces(
             executor.shutdown()
 
 
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only there can a handler be set
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _make_piece(partial: Path, piece: Tuple[bool, int, int], seed: int, prior: Prior) -> int:

@@ -22,7 +22,6 @@ from .metrics import AUROC_LEVEL, auroc, auroc_interval, check_labelled_scores, 
 
 DOTS_PER_INCH = 150
 WIDTH_INCHES = 8.5
-THRESHOLD = 0.5
 MOST_STAMPS = 40
 
 # Okabe & Ito 2008, "Color Universal Design": told apart by colour-blind readers too.
@@ -59,7 +58,9 @@ LOOK: Any = {
 }
 
 
-def plot_roc(path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, title: str) -> None:
+def plot_roc(
+    path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, title: str, threshold: float = 0.5
+) -> None:
     """Draw the ROC on a linear and on a logarithmic axis of the false positive rate.
 
     The curve joins the points of the empirical ROC by straight lines, so the area below it is the
@@ -87,7 +88,7 @@ def plot_roc(path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, tit
     false_positive_rate, completeness, _ = roc(labels, scores)
     low, high = auroc_interval(labels, scores)
     name = f"AUROC {auroc(labels, scores):.3f} ({AUROC_LEVEL:.0%} interval {low:.3f} to {high:.3f})"
-    point = _point_at_threshold(labels, scores)
+    point = _point_at_threshold(labels, scores, threshold)
     with _figure(path, WIDTH_INCHES, 4.4) as figure:
         figure.suptitle(title)
         linear, logarithmic = figure.subplots(1, 2, sharey=True)
@@ -104,7 +105,7 @@ def plot_roc(path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, tit
         logarithmic.xaxis.set_minor_formatter(NullFormatter())
         for axes, smallest in ((linear, 0), (logarithmic, left)):
             place = (max(point[0], smallest), point[1])
-            axes.plot(*place, "o", color=VERMILLION, clip_on=False, zorder=5, label=_point_name(point))
+            axes.plot(*place, "o", color=VERMILLION, clip_on=False, zorder=5, label=_point_name(point, threshold))
         figure.legend(*_legend_in_order(linear), loc="outside lower center", ncols=3)
 
 
@@ -147,7 +148,9 @@ def plot_history(path: Union[str, Path], history: Sequence[Mapping[str, Optional
         figure.align_ylabels(panels)
 
 
-def plot_scores(path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, title: str) -> None:
+def plot_scores(
+    path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, title: str, threshold: float = 0.5
+) -> None:
     """Draw how the scores of lenses and of non-lenses are spread, on a logarithmic axis of counts.
 
     Parameters
@@ -173,13 +176,13 @@ def plot_scores(path: Union[str, Path], labels: np.ndarray, scores: np.ndarray, 
         figure.suptitle(title)
         axes = figure.subplots()
         for name, chosen, colour in classes:
-            n_above = int(np.sum(scores[chosen] > THRESHOLD))
-            label = f"{name}: {n_above:,} of {chosen.sum():,} above {THRESHOLD:g}"
+            n_above = int(np.sum(scores[chosen] > threshold))
+            label = f"{name}: {n_above:,} of {chosen.sum():,} above {threshold:g}"
             counts, _ = np.histogram(scores[chosen], edges)
             axes.stairs(counts, edges, fill=True, color=colour, alpha=0.2)
             # Outlines lie above both fills.
             axes.stairs(counts, edges, color=colour, linewidth=1.6, label=label, zorder=3)
-        axes.axvline(THRESHOLD, color=GREY, linestyle="--", linewidth=1, label=f"threshold {THRESHOLD:g}")
+        axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1, label=f"threshold {threshold:g}")
         # A bin with one stamp stands above the axis.
         axes.set(yscale="log", xlim=(0, 1), xlabel="score", ylabel="stamps in a bin of 0.02")
         axes.set_ylim(bottom=0.5)
@@ -281,14 +284,14 @@ def _densified(false_positive_rate: np.ndarray, completeness: np.ndarray) -> Tup
     return np.interp(places, vertices, false_positive_rate), np.interp(places, vertices, completeness)
 
 
-def _point_at_threshold(labels: np.ndarray, scores: np.ndarray) -> Tuple[float, float]:
+def _point_at_threshold(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Tuple[float, float]:
     """False positive rate and completeness of ``score > 0.5``."""
-    counts = confusion(labels, scores, THRESHOLD)
+    counts = confusion(labels, scores, threshold)
     return counts.false_positives / np.sum(~labels), counts.true_positives / np.sum(labels)
 
 
-def _point_name(point: Tuple[float, float]) -> str:
-    return f"score > {THRESHOLD:g}: completeness {point[1]:.3f}, FPR {point[0]:.3g}"
+def _point_name(point: Tuple[float, float], threshold: float) -> str:
+    return f"score > {threshold:g}: completeness {point[1]:.3f}, FPR {point[0]:.3g}"
 
 
 def _legend_in_order(axes: Axes) -> Tuple[list, list]:

@@ -23,7 +23,14 @@ def progress_bar(what: str, total: int, unit: str, done: int = 0, shown: bool = 
     tqdm.tqdm
         Advanced with ``update``, a context manager.
     """
-    interval = 0.5 if sys.stderr.isatty() else 30
+    moving = sys.stderr.isatty()
     return tqdm(
-        desc=what, total=total, initial=done, unit=unit, disable=not shown, mininterval=interval, delay=1, leave=False
+        desc=what,
+        total=total,
+        initial=done,
+        unit=unit,
+        disable=not shown,
+        mininterval=0.5 if moving else 30,
+        delay=1,
+        leave=not moving,  # in a log file the last line stays, and what follows begins a new one
     )
