@@ -2,12 +2,19 @@
 
 import argparse
 import contextlib
+import os
+import signal
 import sys
+import tempfile
+import threading
+from pathlib import Path
 from types import ModuleType
-from typing import List, NoReturn, Optional
+from typing import Any, Dict, Iterator, List, NoReturn, Optional
 
 from . import __version__, commands
 from .errors import Interrupted, UserError
+from .folders import cache_folder
+from .quality import THRESHOLDS, describe_filter, parse_filter
 from .scaling import SCALINGS
 from .study import DEFECTS, MODELS, PRESETS
 
@@ -39,8 +46,11 @@ def run_command_line(backend: ModuleType, arguments: Optional[List[str]] = None)
     """
     program = f"lens-{backend.NAME}"
     options = build_parser(program).parse_args(arguments)
+    stopped: List[int] = []
     try:
-        options.verb(backend, options)
+        with _terminated_as_interrupted(stopped):
+            _check_volume(program, options)
+            options.verb(backend, options)
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
@@ -48,12 +58,63 @@ def run_command_line(backend: ModuleType, arguments: Optional[List[str]] = None)
         print(f"{program}: {error}", file=sys.stderr)
         return 128 + error.signum
     except KeyboardInterrupt:
-        print(f"{program}: stopped by Ctrl-C; the same command goes on with what is finished", file=sys.stderr)
-        return 130
+        cause = "SIGTERM" if stopped else "Ctrl-C"
+        print(f"{program}: stopped by {cause}; the same command goes on with what is finished", file=sys.stderr)
+        return 128 + (signal.SIGTERM if stopped else signal.SIGINT)
     except OSError as error:
         print(f"{program}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_USER_ERROR
     return 0
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted(stopped: List[int]) -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, and note it in `stopped`.
+
+    The first process of a container ignores SIGTERM unless it has a handler.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only there can a handler be set
+        yield
+        return
+    process = os.getpid()
+
+    def interrupt(signum: int, frame: Any) -> None:
+        if os.getpid() != process:  # a worker that inherited this by a fork
+            os._exit(128 + signum)
+        stopped.append(signum)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_volume(program: str, options: argparse.Namespace) -> None:
+    """In the image, see that results can be written to the volume, and warn where none is mounted.
+
+    ``LENS_VOLUME``, which the Dockerfile sets, names the folder that should be one.
+    """
+    volume = os.environ.get("LENS_VOLUME")
+    if not volume or (options.name == "inspect" and not options.out):
+        return
+    target = Path(getattr(options, "out", None) or getattr(options, "run", None) or ".").absolute()
+    if Path(volume) not in (target, *target.parents):
+        return
+    if not os.access(volume, os.W_OK):
+        raise UserError(
+            f'{volume} cannot be written by user {os.getuid()}; mount a folder there with -v "$PWD/out:{volume}", '
+            'and run as its owner with --user "$(id -u)"'
+        )
+    if not os.path.ismount(volume):
+        print(
+            f"{program}: {volume} is no mounted volume, so the results stay in the container; "
+            f'-v "$PWD/out:{volume}" keeps them',
+            file=sys.stderr,
+        )
+    if tempfile.gettempdir() == os.getcwd():  # Python's last resort, where nothing else can be written
+        os.environ["TMPDIR"] = tempfile.tempdir = str(cache_folder("tmp"))
 
 
 def build_parser(program: str) -> argparse.ArgumentParser:
@@ -87,7 +148,10 @@ def build_parser(program: str) -> argparse.ArgumentParser:
 
     shown = verb("inspect", "describe a data set", "mocks7 --out mocks7.png")
     shown.add_argument("data", metavar="DATA", help="any folder above the stamps")
-    shown.add_argument("--out", metavar="FILE.png", help="picture of some of the stamps")
+    shown.add_argument(
+        "--out", metavar="FILE.png", help="picture of some of the stamps, and of what the filter would drop"
+    )
+    _add_filter(shown, "show what it would drop; default %(default)s", "default")
 
     _add_train(verb("train", "train and evaluate a network", "--model cnn --preset study-2000 --out runs/cnn"))
 
@@ -96,10 +160,12 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     scored.add_argument("--run", metavar="RUN", help="run directory of a training")
     scored.add_argument("--model", choices=MODELS, help="refuse a run of the other model")
     scored.add_argument("--out", required=True, metavar="FILE.csv", help="score table; FILE.json is written beside it")
+    _add_filter(scored, "set flagged stamps aside, with the reason in FILE-rejected.csv")
 
     tested = verb("evaluate", "metrics of a trained network", 'runs/cnn --data "$LENS_PICS_MOCKS"')
     tested.add_argument("run", metavar="RUN", help="run directory of a training")
     tested.add_argument("--data", metavar="DIR", help="other labelled data than the run's own test fold")
+    _add_filter(tested, "add the metrics of a search that calls no flagged stamp a lens")
     _add_threshold(tested)
     return parser
 
@@ -133,7 +199,19 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="RUN", help="run directory; by default below runs/; the same command continues it"
     )
+    _add_filter(parser, "learn from no flagged stamp; the test fold stays whole")
     _add_threshold(parser)
+
+
+def _add_filter(parser: argparse.ArgumentParser, what: str, default: Optional[str] = None) -> None:
+    parser.add_argument(
+        "--filter",
+        type=_filter,
+        default=default,
+        metavar="F",
+        help=f"bad-image filter: {what}; thresholds by comma: noise at most, fraction of nonfinite pixels at most, "
+        f"detected signal at least; `default` is {describe_filter(THRESHOLDS)}",
+    )
 
 
 def _add_threshold(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +222,13 @@ def _add_threshold(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="a score above it is called a lens; default %(default)s",
     )
+
+
+def _filter(text: str) -> Dict[str, float]:
+    try:
+        return parse_filter(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seed(text: str) -> int:

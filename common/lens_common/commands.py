@@ -21,6 +21,7 @@ from .mocks import SIMULATOR_VERSION, make_mocks
 from .noise import median_and_noise
 from .prior import PRIOR, prior_hash
 from .protocol import NetworkShape
+from .quality import apply_filter, describe_filter, explain_flags, flag_stamps, measure_quality
 from .runs import (
     RUN_FORMAT,
     describe_environment,
@@ -47,7 +48,7 @@ def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
 
 
 def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
-    """Describe a data set: stamps by class, noise, parameters, files set aside."""
+    """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
     if options.out and not options.out.endswith(".png"):
         raise UserError(f"--out must end in .png, got {options.out}")
     data = _load(options.data)
@@ -58,6 +59,9 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     median, noise = (values[:, 0] for values in median_and_noise(data.stamps))
     peak = data.stamps[:, 0].reshape(len(noise), -1).max(axis=1)
     brightest = (peak - median) / np.where(noise > 0, noise, np.nan)
+    quality = measure_quality(data)
+    flags = flag_stamps(quality, options.filter)
+    flagged = np.any([*flags.values()], axis=0)
     print(f"{data.folder}: {len(data.ids)} stamps of {data.stamps.shape[1]} band(s), {data.stamps.shape[2:]} pixels")
     print(f"{'5 / 50 / 95 %':32}" + "".join(f"{name:>24}" for name, _, _ in present))
     print(f"{'stamps':32}" + "".join(f"{rows.sum():>24}" for _, rows, _ in present))
@@ -65,18 +69,36 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
         ("noise [counts]", noise),
         ("median [counts]", median),
         ("brightest pixel / noise", brightest),
+        ("detected signal / noise", quality["signal"]),
     ):
         print(f"{name:32}" + "".join(f"{_quantiles(values[rows]):>24}" for _, rows, _ in present))
     for key in [key for key in catalogue.colnames if key in NAMED_PARAMETERS or key == "einstein_radius"]:
         unit = f" [{catalogue[key].unit}]" if catalogue[key].unit else ""
         cells = [_quantiles(np.ma.filled(catalogue[key][rows].astype(float), np.nan)) for _, _, rows in present]
         print(f"{key + unit:32}" + "".join(f"{cell:>24}" for cell in cells))
+    for name, beyond in [*flags.items(), ("any of these", flagged)]:
+        print(f"{'filter drops: ' + name:32}" + "".join(f"{(rows & beyond).sum():>24}" for _, rows, _ in present))
     for rejection in data.rejected:
         print(f"{rejection.action}: {rejection.path}: {rejection.reason}")
     if options.out:
-        shown = np.linspace(0, len(data.ids) - 1, min(40, len(data.ids))).astype(int)
-        plots.plot_stamps(options.out, data.stamps[shown], list(data.ids[shown]), Path(data.folder).name)
-        print(f"wrote {options.out}")
+        _draw_stamps(options, data, flagged, quality)
+
+
+def _draw_stamps(
+    options: argparse.Namespace, data: Dataset, flagged: np.ndarray, quality: Dict[str, np.ndarray]
+) -> None:
+    """Draw 40 stamps, spread over the data: at most 20 that the filter drops, last, and others."""
+    dropped = _spread(np.flatnonzero(flagged), 20)
+    rows = np.concatenate([_spread(np.flatnonzero(~flagged), 40 - len(dropped)), dropped])
+    reasons = explain_flags(quality, options.filter, rows)
+    titles = ["\n".join([stamp_id, *filter(None, why.split(", "))]) for stamp_id, why in zip(data.ids[rows], reasons)]
+    heading = f"{Path(data.folder).name}: framed, what the filter {describe_filter(options.filter)} drops"
+    plots.plot_stamps(options.out, data.stamps[rows], titles, heading, flagged[rows])
+    print(f"wrote {options.out}")
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
 
 
 def train(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -86,6 +108,7 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     settings = defective_settings(_settings(options), defects)
     run = Path(options.out or f"runs/{options.model}-{options.preset}-seed{options.seed}")
     plan = {"model": options.model, "seed": options.seed, "settings": asdict(settings), "defects": list(defects)}
+    plan["filter"] = options.filter
     _check_run(run, plan)
     if not options.data:
         _check_batch(settings, preset.n_stamps if options.mocks is None else options.mocks)
@@ -94,6 +117,8 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
         data = _balanced(data, preset.n_stamps)
     _check_batch(settings, len(data.ids))
     folds = assign_folds(data.ids, options.seed)
+    if options.filter:
+        data, folds = _drop_flagged(data, folds, options.filter)
     _check_folds(data, folds)
     run.mkdir(parents=True, exist_ok=True)
     with exclusive(run / ".lock", wait=False):
@@ -127,11 +152,12 @@ def _train(
     write_json(run / "config.json", {**config, "scaling": scaling_to_dict(estimator.scaling_)})
     write_csv(run / "history.csv", estimator.history_)
     plots.plot_history(run / "history.png", estimator.history_, f"{options.model}, {options.preset}")
-    held = data.take(np.flatnonzero(folds != "train"))
+    rows = np.flatnonzero(np.isin(folds, ("validation", "test")))
+    held = data.take(rows)
     scores = estimator.predict_proba(held.stamps)[:, 1]
-    _write_scores(run / "scores.csv", held, folds[folds != "train"], scores, _provenance(run, weights, backend))
-    tested = folds[folds != "train"] == "test"
-    _evaluate(run, held.take(np.flatnonzero(tested)), scores[tested], weights, options.threshold)
+    _write_scores(run / "scores.csv", held, folds[rows], scores, _provenance(run, weights, backend))
+    tested = folds[rows] == "test"
+    _evaluate(run, held.take(np.flatnonzero(tested)), scores[tested], weights, options)
 
 
 def score(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -143,6 +169,8 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
         raise UserError(f"--out must end in .csv, got {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     data = _load(options.data)
+    if options.filter:
+        data = _without_flagged(data, options.filter)
     estimator, weights = _restore(backend, options.run, options.model)
     scores = estimator.predict_proba(data.stamps)[:, 1]
     _write_scores(out, data, _known_folds(options.run, data), scores, _provenance(options.run, weights, backend))
@@ -167,7 +195,7 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     estimator, weights = _restore(backend, options.run)
     scores = estimator.predict_proba(data.stamps)[:, 1]
     suffix = f"-{data.data_hash[:12]}" if options.data else ""
-    _evaluate(Path(options.run), data, scores, weights, options.threshold, suffix)
+    _evaluate(Path(options.run), data, scores, weights, options, suffix)
 
 
 def _load(folder: str) -> Dataset:
@@ -191,6 +219,27 @@ def _labelled(data: Dataset) -> Dataset:
     if not known.all():
         _say(f"{(~known).sum()} stamps outside of lensed_outputs/ and unlensed_outputs/ have no label: left out")
     return data.take(np.flatnonzero(known))
+
+
+def _drop_flagged(data: Dataset, folds: np.ndarray, thresholds: Dict[str, float]) -> Tuple[Dataset, np.ndarray]:
+    """Take flagged stamps out of the training and validation folds, and note them as rejected."""
+    fold_of = dict(zip(data.paths, folds))
+    dropped = [row for row in apply_filter(data, thresholds) if fold_of[row.path] != "test"]
+    _say(f"the filter {describe_filter(thresholds)} drops {len(dropped)} stamps of the training and validation folds")
+    folds = np.where(np.isin(data.paths, [row.path for row in dropped]), "dropped", folds)
+    return replace(data, rejected=[*data.rejected, *dropped]), folds
+
+
+def _without_flagged(data: Dataset, thresholds: Dict[str, float]) -> Dataset:
+    """Set flagged stamps aside."""
+    dropped = apply_filter(data, thresholds)
+    _say(f"the filter {describe_filter(thresholds)} sets {len(dropped)} of {len(data.ids)} stamps aside")
+    if len(dropped) == len(data.ids):
+        raise UserError(
+            f"the filter leaves no stamp of {data.folder}; loosen it, it is in counts as the 2018 mocks are"
+        )
+    kept = data.take(np.flatnonzero(~np.isin(data.paths, [row.path for row in dropped])))
+    return replace(kept, rejected=[*data.rejected, *dropped])
 
 
 def _balanced(data: Dataset, n_stamps: int) -> Dataset:
@@ -325,13 +374,20 @@ def _write_scores(path: Path, data: Dataset, folds: np.ndarray, scores: np.ndarr
 
 
 def _evaluate(
-    run: Path, data: Dataset, scores: np.ndarray, weights: Dict[str, np.ndarray], threshold: float, suffix: str = ""
+    run: Path,
+    data: Dataset,
+    scores: np.ndarray,
+    weights: Dict[str, np.ndarray],
+    options: argparse.Namespace,
+    suffix: str = "",
 ) -> None:
     """Write metrics and plots of some scores into the run, and print the metrics."""
     labels = data.labels == 1
     config = read_config(run)
+    threshold = options.threshold
     metrics = {
         **evaluate_scores(labels, scores, threshold),
+        **(_filtered_metrics(data, labels, scores, options) if options.filter else {}),
         "data": data.folder,
         "data_hash": data.data_hash,
         "model_hash": model_hash(weights, config["scaling"]),
@@ -345,6 +401,20 @@ def _evaluate(
     for key, value in metrics.items():
         print(f"{key:24} {'undefined' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
     print(f"wrote metrics{suffix}.json, roc{suffix}.png and scores{suffix}.png in {run}")
+
+
+def _filtered_metrics(
+    data: Dataset, labels: np.ndarray, scores: np.ndarray, options: argparse.Namespace
+) -> Dict[str, Any]:
+    """Metrics of a search that calls no flagged stamp a lens: a flagged lens is missed."""
+    flagged = np.any([*flag_stamps(measure_quality(data), options.filter).values()], axis=0)
+    metrics = evaluate_scores(labels, np.where(flagged, 0.0, scores), options.threshold)
+    return {
+        "filter": describe_filter(options.filter),
+        "n_flagged_lenses": int((flagged & labels).sum()),
+        "n_flagged_non_lenses": int((flagged & ~labels).sum()),
+        **{f"filtered_{key}": metrics[key] for key in ("auroc", "completeness", "purity", "false_positive_rate")},
+    }
 
 
 def _quantiles(values: np.ndarray) -> str:

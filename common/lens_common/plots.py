@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from .errors import UserError
@@ -190,7 +191,13 @@ def plot_scores(
         figure.legend(loc="outside lower center", ncols=3)
 
 
-def plot_stamps(path: Union[str, Path], stamps: np.ndarray, titles: Sequence[str], suptitle: str) -> None:
+def plot_stamps(
+    path: Union[str, Path],
+    stamps: np.ndarray,
+    titles: Sequence[str],
+    suptitle: str,
+    framed: Optional[np.ndarray] = None,
+) -> None:
     """Draw a contact sheet of stamps, all at one size and one stretch.
 
     Each stamp is shown less its median and in units of its own noise (the median absolute deviation
@@ -208,6 +215,8 @@ def plot_stamps(path: Union[str, Path], stamps: np.ndarray, titles: Sequence[str
         One a stamp; long ones are wrapped.
     suptitle : str
         Title of the figure.
+    framed : bool array (N,), optional
+        Stamps to draw in a vermillion frame.
 
     Raises
     ------
@@ -242,6 +251,11 @@ def plot_stamps(path: Union[str, Path], stamps: np.ndarray, titles: Sequence[str
                 _in_noise_units(stamp), cmap=colours, norm=norm, origin="lower", interpolation="nearest"
             )
             axes.set_title(name, fontsize=7, fontweight="normal", pad=2)
+        for axes, is_framed in zip(grid.flat, [] if framed is None else framed):
+            if is_framed:
+                axes.add_patch(
+                    Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=VERMILLION, linewidth=4)
+                )
         bar = figure.colorbar(shown, ax=grid, location="bottom", aspect=60, shrink=0.6, extend="both")
         bar.set_ticks(STAMP_TICKS, labels=[str(tick) for tick in STAMP_TICKS])
         bar.set_label("pixel value less the median, over the noise of the stamp")

@@ -16,7 +16,15 @@ from astropy.io import fits
 
 from lens_common import stamps
 from lens_common.errors import UserError
-from lens_common.stamps import Rejection, StampError, load_dataset, read_stamp, repair_stamp
+from lens_common.stamps import (
+    Rejection,
+    StampError,
+    _any_image,
+    _plain_image,
+    load_dataset,
+    read_stamp,
+    repair_stamp,
+)
 
 # 0 to 99 row by row; without its last pixel the median is 49, the middle one of 0 to 98.
 COUNTING = np.arange(100, dtype=np.float32).reshape(10, 10)
@@ -706,3 +714,34 @@ def test_a_file_name_that_is_not_utf8_does_not_end_the_load(folder, write_stamp)
     write_stamp(folder / "a.fits", COUNTING)
     os.rename(str(folder / "a.fits"), os.fsencode(str(folder)) + b"/\xff.fits")
     assert len(load(Path(folder)).ids) == 1
+
+
+def test_the_quick_way_to_read_an_image_gives_what_astropy_gives(fits_bytes):
+    random_state = np.random.RandomState(0)
+    n_quick = 0
+    for dtype, shape in [("f4", (9, 7)), ("f8", (2, 9, 7)), ("i2", (9, 7)), ("f4", (1, 9, 7))]:
+        pixels = (random_state.normal(0, 100, shape)).astype(dtype)
+        content = fits_bytes(pixels, ["OBJECT  = 'lens'", "EXPTIME =                 25.0 / [s]"])
+        np.testing.assert_array_equal(_plain_image(content), pixels)
+        for _ in range(400):  # and with a byte of its header changed: the same image, or the quick way leaves it
+            damaged = bytearray(content)
+            damaged[random_state.randint(0, 80 * 9)] = random_state.choice(list(b" 0123456789T=-+.'/_AEF\0\xff"))
+            quick = _plain_image(bytes(damaged))
+            if quick is not None:
+                n_quick += 1
+                np.testing.assert_array_equal(quick, _any_image(bytes(damaged)))
+    assert n_quick > 400
+
+
+@pytest.mark.parametrize(
+    "card", ["BSCALE  =                  2.0", "BZERO   =              32768.0", "BLANK   =                 -999"]
+)
+def test_an_image_that_astropy_must_scale_is_left_to_it(card, fits_bytes):
+    assert _plain_image(fits_bytes(np.arange(20, dtype="i2").reshape(4, 5), [card])) is None
+
+
+def test_too_few_pixels_and_no_pixels_are_left_to_astropy(fits_bytes):
+    content = fits_bytes(np.ones((40, 40), "f4"))
+    assert _plain_image(content[: 2880 + 4 * 1600]) is not None
+    assert _plain_image(content[: 2880 + 4 * 1600 - 1]) is None
+    assert _plain_image(fits_bytes(np.zeros((0, 4), "f4"))) is None

@@ -316,3 +316,66 @@ def test_the_pics_mocks_are_scored(run, pics_mocks, tmp_path):
     with open(tmp_path / "s.csv") as file:
         labels = [row["is_lens"] for row in csv.DictReader(file)]
     assert (labels.count("1"), labels.count("0")) == (50, 50)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """One hundred stamps, ten of them without a detectable object: five of each class."""
+    folder = write_stamps(tmp_path_factory.mktemp("mixed"))
+    paths = sorted(folder.rglob("*.fits.gz"))
+    for path in paths:
+        stamp = fits.getdata(path)
+        stamp[8:12, 8:12] += 20  # an object in every stamp ...
+        fits.writeto(path, stamp, overwrite=True)
+    for path in [*paths[:5], *paths[-5:]]:  # ... but in these
+        fits.writeto(path, np.random.RandomState(1).normal(0, 3, (45, 45)).astype(np.float32), overwrite=True)
+    return folder
+
+
+def test_inspect_counts_what_the_filter_would_drop_by_class(mixed, tmp_path, capsys):
+    assert main(["inspect", str(mixed), "--out", str(tmp_path / "sheet.png")]) == 0
+    rows = {line[:32].strip(): line[32:].split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["filter drops: signal"] == rows["filter drops: any of these"] == ["5", "5"]
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+def test_score_sets_flagged_stamps_aside_with_the_reason(mixed, run, tmp_path):
+    out = tmp_path / "scores.csv"
+    assert main(["score", str(mixed), "--run", str(run), "--filter", "signal=5", "--out", str(out)]) == 0
+    with open(out) as file:
+        assert len(list(csv.DictReader(file))) == 90
+    with open(tmp_path / "scores-rejected.csv") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    assert len(reasons) == 10 and all(reason.startswith("filter: signal ") for reason in reasons)
+
+
+def test_a_filter_that_leaves_nothing_is_refused(mixed, run, tmp_path, capsys):
+    out = tmp_path / "scores.csv"
+    status, message = error_of(capsys, "score", mixed, "--run", run, "--filter", "noise=0", "--out", out)
+    assert status == 2 and "the filter leaves no stamp" in message
+    assert not out.exists()
+
+
+def test_train_with_a_filter_learns_from_no_flagged_stamp_and_keeps_the_test_fold_whole(mixed, tmp_path):
+    fold = {}
+    for name, options in (("whole", []), ("filtered", ["--filter", "signal=5"])):
+        assert main([*TRAIN, "--data", str(mixed), "--out", str(tmp_path / name), *options]) == 0
+        with open(tmp_path / name / "stamps.csv") as file:
+            fold[name] = {row["path"]: row["fold"] for row in csv.DictReader(file)}
+    with open(tmp_path / "filtered" / "rejected.csv") as file:
+        rejected = {row["path"] for row in csv.DictReader(file)}
+    flagged = {*sorted(fold["whole"])[:5], *sorted(fold["whole"])[-5:]}
+    expected = {
+        path: "dropped" if path in flagged and where != "test" else where for path, where in fold["whole"].items()
+    }
+    assert fold["filtered"] == expected and "dropped" in expected.values()
+    assert rejected == {path for path, where in expected.items() if where == "dropped"}
+
+
+def test_evaluate_with_a_filter_counts_a_flagged_lens_as_missed(mixed, run, capsys):
+    assert main(["evaluate", str(run), "--data", str(mixed), "--filter", "signal=5", "--threshold", "0"]) == 0
+    printed = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if " " in line.strip())
+    # At a threshold of 0 all is called a lens but what the filter drops: 45 of 50 in either class.
+    assert float(printed["completeness"]) == 1
+    assert float(printed["filtered_completeness"]) == float(printed["filtered_false_positive_rate"]) == 0.9
+    assert (printed["n_flagged_lenses"], printed["n_flagged_non_lenses"]) == ("5", "5")
