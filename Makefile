@@ -5,10 +5,10 @@ MODERN := .venv-modern/bin
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test image image-test bench lint format lock clean
 
 help:  ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup:  ## build .venv-legacy (Python 3.8) and .venv-modern (Python >= 3.11) where they are missing or outdated
 	@bash requirements/setup.sh legacy modern
@@ -23,7 +23,16 @@ demo: setup  ## make mocks, train and evaluate both legacy networks, name the fi
 test: setup  ## run every test in both interpreters
 	@bash tests/run.sh
 
-lint: setup  ## check style, format, types (in both interpreters) and the walls between the packages
+bench: setup  ## measure speeds, half an hour; results go to bench/results.json; ONLY="loading resnet" for some
+	@$(LEGACY)/python bench/run.py $(ONLY)
+
+image:  ## build the image lens-legacy with Docker or Podman
+	@bash requirements/image.sh build
+
+image-test: setup image  ## run the image as a stranger would: hardened, with bad inputs, stopped and continued
+	@bash tests/image.sh
+
+lint: setup  ## check style, format, types (in both interpreters), the walls, the Dockerfile and environment.yml
 	@bash -c 'failed=0; \
 	  step() { echo "lint: $$*"; "$$@" || failed=1; }; \
 	  export PYTHONPATH=common:legacy:modern; \
@@ -32,6 +41,8 @@ lint: setup  ## check style, format, types (in both interpreters) and the walls 
 	  step $(LEGACY)/mypy common/lens_common legacy/lens_legacy; \
 	  step $(MODERN)/mypy common/lens_common modern/lens_modern; \
 	  step $(MODERN)/lint-imports --no-logo; \
+	  step $(MODERN)/hadolint Dockerfile; \
+	  step $(MODERN)/python requirements/check_environment.py; \
 	  if [ $$failed = 1 ]; then echo "lint: failed" >&2; exit 1; fi; echo "lint: all is well"'
 
 format: setup  ## let ruff format the code and sort the imports

@@ -8,7 +8,9 @@ import io
 import logging
 import os
 import platform
+import shutil
 import sys
+import tempfile
 import types
 import warnings
 from pathlib import Path
@@ -32,6 +34,7 @@ def prepare(dtype: str = "float32") -> None:
 
     Theano gets numpy's own OpenBLAS, all cores, and a compile cache that no other
     process is using; whatever the user has in ``THEANO_FLAGS`` comes last and wins.
+    ``LENS_WARM_THEANO``, which the Docker image sets, names modules compiled beforehand.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def prepare(dtype: str = "float32") -> None:
     given = os.environ.get("THEANO_FLAGS", "")
     flags = [f"floatX={dtype}", "device=cpu", "openmp=True", f"blas.ldflags={_blas_flags()}"]
     if "compiledir" not in given:  # matches base_compiledir too
-        flags.append(f"base_compiledir={_claim_compile_folder(cache_folder('theano'))}")
+        flags += _compile_flags()
     os.environ["THEANO_FLAGS"] = ",".join([*flags, given] if given else flags)
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     os.environ["KERAS_BACKEND"] = "theano"
@@ -78,6 +81,8 @@ def prepare(dtype: str = "float32") -> None:
     # Keras sets Theano's floatX from its own at import, whatever THEANO_FLAGS says.
     keras.backend.set_floatx(dtype)
     sys.modules["theano"].config.floatX = dtype
+    if given:
+        _try_compiling(given)
 
 
 def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
@@ -129,6 +134,65 @@ def _blas_flags() -> str:
     folder = Path(np.__file__).resolve().parent.parent / "numpy.libs"
     found = sorted(glob.glob(str(folder / "libopenblas*.so")))
     return f"-L{folder} -l:{Path(found[0]).name}" if found else ""
+
+
+def _compile_flags() -> List[str]:
+    """Flags that say where compiled modules go, and for the warm ones of the image those they were made with.
+
+    By default Theano names the folder after the kernel's release and compiles for this very
+    processor, so that modules made on another machine would never be found.
+    """
+    warm = os.environ.get("LENS_WARM_THEANO")
+    slot = _claim_compile_folder(_compile_root(in_image=bool(warm)))
+    if not warm:
+        return [f"base_compiledir={slot}"]
+    modules = slot / "warm"
+    # Of a container that was killed: its process had the number 1, as ours has, and would seem alive.
+    shutil.rmtree(modules / "lock_dir", ignore_errors=True)
+    if os.path.isdir(warm) and not modules.exists():
+        copying = slot / "copying"
+        shutil.rmtree(copying, ignore_errors=True)
+        try:
+            shutil.copytree(warm, copying)
+        except OSError as error:
+            shutil.rmtree(copying, ignore_errors=True)
+            # shutil.Error lists (from, to, reason), and the reason ends in both once more.
+            reason = error.args[0][0][2].split(": '")[0] if isinstance(error, shutil.Error) else error
+            raise UserError(
+                f"the compiled modules in {warm} cannot be copied to {slot}: {reason}; make room for 50 MB there"
+            ) from error
+        os.replace(copying, modules)
+    return [f"compiledir={modules}", "gcc.cxxflags=-march=x86-64-v2"]
+
+
+def _compile_root(in_image: bool) -> Path:
+    """Folder for compiled modules: Theano runs what it writes there, which some mounts forbid.
+
+    In the image the temporary folder comes first: it is new in each container, as the image may be.
+    """
+    temporary = Path(tempfile.gettempdir()) / f"lens-twins-{os.getuid()}" / "theano"
+    folders = [cache_folder("theano"), temporary]
+    for folder in reversed(folders) if in_image else folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.statvfs(folder).f_flag & os.ST_NOEXEC:
+            return folder
+    raise UserError(
+        f"nothing can be executed in {folders[0]} nor {folders[1]}, and Theano runs what it compiles there; "
+        "set LENS_CACHE to a folder not mounted with noexec, or mount one (Docker: --tmpfs /tmp:exec)"
+    )
+
+
+def _try_compiling(given: str) -> None:
+    """Compile and link something small: a flag for the compiler that is wrong shows only here."""
+    theano, tensor = sys.modules["theano"], sys.modules["theano.tensor"]
+    matrix = tensor.matrix()
+    try:
+        theano.function([matrix], tensor.dot(matrix, matrix))
+    except Exception as error:
+        reason = next((text for text in error.args if str(text).startswith("Compilation failed")), error)
+        raise UserError(
+            f"Theano cannot compile with THEANO_FLAGS={given!r}: {str(reason).strip()}; unset it or mend it"
+        ) from error
 
 
 def _claim_compile_folder(root: Path) -> Path:

@@ -66,6 +66,15 @@ def test_a_flag_that_theano_does_not_take_is_one_sentence_and_exit_2(tmp_path):
     assert "Traceback" not in errors
 
 
+def test_a_library_that_the_linker_does_not_find_is_one_sentence_and_exit_2(tmp_path):
+    code = f"import sys; from lens_legacy.cli import main;sys.exit(main({tiny_training(tmp_path)!r}))"
+    process = python(code, tmp_path, THEANO_FLAGS="blas.ldflags=-lnonsense")
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "THEANO_FLAGS='blas.ldflags=-lnonsense'" in errors
+    assert "Traceback" not in errors
+
+
 def test_without_a_compiler_it_is_one_sentence_and_exit_2(tmp_path):
     code = f"import sys; from lens_legacy.cli import main;sys.exit(main({tiny_training(tmp_path)!r}))"
     process = python(code, tmp_path, PATH=str(tmp_path))
