@@ -113,7 +113,7 @@ build() {
   local side="$1" folder=".venv-$1" pip inputs key
   case "$side" in
     legacy) inputs="requirements/build.txt requirements/legacy.txt requirements/legacy-test.txt" ;;
-    modern) inputs="requirements/modern.txt" ;;
+    modern) inputs="requirements/modern.txt requirements/torch.txt" ;;
   esac
   # shellcheck disable=SC2086
   key="$PWD $(cat $inputs common/pyproject.toml "$side/pyproject.toml" requirements/setup.sh | cksum)"
@@ -136,6 +136,7 @@ build() {
       $pip --no-deps --require-hashes --no-build-isolation -r requirements/legacy.txt -r requirements/legacy-test.txt
   else
     step "modern: installing $(count requirements/modern.txt) packages" $pip --no-deps -r requirements/modern.txt
+    step "modern: installing torch" $pip -c requirements/modern.txt -r requirements/torch.txt
   fi
   step "$side: installing lens-common and lens-$side, editable" $pip --no-deps --no-build-isolation -e common -e "$side"
   printf '%s\n' "$key" >"$folder/.complete"

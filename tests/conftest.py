@@ -11,8 +11,8 @@ import pytest
 os.environ.setdefault("LENS_CACHE", str(Path(__file__).parents[1] / ".cache" / "tests"))
 
 IN_CI = bool(os.environ.get("CI"))
-# What the interpreter under test must offer; a modern framework joins with its twin.
-FRAMEWORKS = ("theano", "lasagne", "keras") if sys.version_info < (3, 9) else ()
+# What the interpreter under test must offer.
+FRAMEWORKS = ("theano", "lasagne", "keras") if sys.version_info < (3, 9) else ("torch",)
 
 
 def pytest_sessionstart(session):

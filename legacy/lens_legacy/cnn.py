@@ -54,13 +54,15 @@ class CNN:
     def __init__(self, shape: NetworkShape, seed: int) -> None:
         check_side(shape, least=6)  # 2 pixels go at the border, and 4 are pooled into one
         self.pooled = (FILTERS, (shape.side - 2) // 4, (shape.side - 2) // 4)  # channels, H, W
-        # DIFFERS: Keras keeps channels last
+        # DIFFERS: channels: Keras keeps them last
         stamps = Input((shape.side, shape.side, shape.n_bands))
         mask = Input((int(np.prod(self.pooled)),))
         conv = Conv2D(FILTERS, (3, 3), activation="relu", kernel_initializer="zeros", name="conv")
         dense = Dense(2, activation="softmax", kernel_initializer="zeros", name="dense")
+        # DIFFERS: pooling: Theano gives the gradient to every pixel that ties for the maximum
         features = Flatten()(MaxPooling2D((4, 4))(conv(stamps)))  # (N, H * W * 32)
         self.model = keras.Model([stamps, mask], dense(Multiply()([features, mask])))
+        # DIFFERS: RMSprop: Keras has rho 0.9 and epsilon 1e-7
         self.model.compile(keras.optimizers.RMSprop(), clipped_binary_cross_entropy)
         self.scorer = keras.Model(stamps, dense(features))
         self.set_weights(draw_weights(shape.n_bands, int(np.prod(self.pooled)), seed))
@@ -102,9 +104,9 @@ class CNN:
         return variables
 
     def _to_canonical(self, name: str, values: np.ndarray) -> np.ndarray:
-        if name.endswith("conv.weight"):  # DIFFERS: (H, W, bands, filters), flipped: Keras on Theano convolves
+        if name.endswith("conv.weight"):  # (H, W, bands, filters), flipped as Lasagne's
             return values[::-1, ::-1].transpose(3, 2, 0, 1).copy(order="C")
-        if name.endswith("dense.weight"):  # DIFFERS: (H * W * 32, 2)
+        if name.endswith("dense.weight"):  # (H * W * 32, 2)
             _, height, width = self.pooled
             return values.reshape(height, width, FILTERS, 2).transpose(3, 2, 0, 1).reshape(2, -1).copy(order="C")
         return values

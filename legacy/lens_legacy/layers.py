@@ -63,6 +63,7 @@ class BatchNormLayer(Layer):
     Ioffe & Szegedy 2015, arXiv:1502.03167, algorithms 1 and 2.
     """
 
+    # DIFFERS: batch norm: Lasagne has epsilon 1e-4 and averages 1 / sigma
     def __init__(self, incoming: Any, alpha: float = 0.1, epsilon: float = 1e-4, **kwargs: Any) -> None:
         super().__init__(incoming, **kwargs)
         self.alpha, self.epsilon = alpha, epsilon

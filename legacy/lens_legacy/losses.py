@@ -48,4 +48,5 @@ def clipped_binary_cross_entropy(one_hot: Any, probabilities: Any) -> Any:
     tensor (N,)
         Loss per stamp, 0 or more.
     """
+    # DIFFERS: clipping: Keras clips the probability, by 1e-7
     return K.mean(K.binary_crossentropy(one_hot, probabilities), axis=-1)

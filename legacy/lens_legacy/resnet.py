@@ -51,6 +51,7 @@ def residual_unit(net: Any, name: str, inner: int, outer: int, halve: bool = Fal
     entry = net if activated else NonlinearityLayer(BatchNormLayer(net, name=f"{name}.norm0"), elu)
 
     def convolution(incoming: Any, part: str, filters: int, size: int, **kwargs: Any) -> Any:
+        # DIFFERS: initialisation: Lasagne's is named layer by layer
         return SameConv2DLayer(incoming, filters, size, W=HeNormal("relu"), name=f"{name}.{part}", **kwargs)
 
     path = batch_norm(convolution(entry, "conv1", inner, 1, stride=stride, nonlinearity=elu), f"{name}.norm1")
@@ -58,7 +59,7 @@ def residual_unit(net: Any, name: str, inner: int, outer: int, halve: bool = Fal
     path = convolution(path, "conv3", outer, 1, nonlinearity=identity)
     if halve or net.output_shape[1] != outer:
         net = convolution(entry, "shortcut", outer, 1, stride=stride, nonlinearity=identity)
-    return ElemwiseSumLayer([path, net])
+    return ElemwiseSumLayer([path, net], name=name)
 
 
 def build_graph(shape: NetworkShape) -> Any:
@@ -148,6 +149,7 @@ class ResNet:
         logits = lasagne.layers.get_output(self.logits)
         loss = weighted_sigmoid_cross_entropy(logits, labels).mean()
         parameters = self._parameters(trainable=True)
+        # DIFFERS: Adam: Lasagne adds epsilon outside of the bias correction
         updates = lasagne.updates.adam(loss, parameters, learning_rate=learning_rate)
         # Lasagne lists first moment, second moment and parameter in turn, and the step count last.
         state = list(updates)
@@ -172,8 +174,8 @@ def _canonical_name(parameter: Any) -> str:
 
 def _to_canonical(name: str, values: np.ndarray) -> np.ndarray:
     """Lasagne's order to canonical order and back: the step is its own inverse."""
-    if values.ndim == 4:  # DIFFERS: Lasagne convolves, so its kernels are flipped
+    if values.ndim == 4:  # DIFFERS: kernels: Lasagne convolves, so its kernels are flipped
         return values[:, :, ::-1, ::-1].copy(order="C")
-    if values.ndim == 2:  # DIFFERS: Lasagne's dense weights are (inputs, outputs)
+    if values.ndim == 2:  # DIFFERS: dense weights: Lasagne's are (inputs, outputs)
         return values.T.copy(order="C")
     return values

@@ -1,0 +1,105 @@
+"""The study's CNN: one convolution, one max-pooling, one dense layer."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lens_common.batches import dropout_mask
+from lens_common.protocol import NetworkShape, check_names, check_side
+
+from .faithful import RMSprop, max_pool
+from .losses import clipped_binary_cross_entropy
+
+FILTERS = 32
+DROPOUT_RATE = 0.1
+
+
+def draw_weights(n_bands: int, n_features: int, seed: int) -> dict[str, np.ndarray]:
+    """Draw canonical initial weights as Keras does by default: Glorot's uniform, biases zero.
+
+    Uniform within sqrt(6 / (fan_in + fan_out)) either way, drawn by NumPy so that
+    twins draw the same.
+
+    References
+    ----------
+    Glorot & Bengio 2010, AISTATS, equation 16.
+    """
+    random_state = np.random.RandomState(seed)
+    conv_limit = np.sqrt(6 / (9 * (n_bands + FILTERS)))
+    dense_limit = np.sqrt(6 / (n_features + 2))
+    return {
+        "conv.weight": random_state.uniform(-conv_limit, conv_limit, (FILTERS, n_bands, 3, 3)),
+        "conv.bias": np.zeros(FILTERS),
+        "dense.weight": random_state.uniform(-dense_limit, dense_limit, (2, n_features)),
+        "dense.bias": np.zeros(2),
+    }
+
+
+class CNN:
+    """The study's CNN with its loss and its RMSprop, behind the twin protocol.
+
+    The dropout mask comes in as a second input, drawn outside of the graph, so that
+    twins drop the same features for one seed and a stopped run can be continued.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+        Bands and side of the stamps.
+    seed : int
+        Seed of the initial weights.
+    """
+
+    def __init__(self, shape: NetworkShape, seed: int) -> None:
+        check_side(shape, least=6)  # 2 pixels go at the border, and 4 are pooled into one
+        self.pooled = (FILTERS, (shape.side - 2) // 4, (shape.side - 2) // 4)  # channels, H, W
+        # DIFFERS: channels: torch keeps them first
+        self.conv = nn.Conv2d(shape.n_bands, FILTERS, 3)
+        self.dense = nn.Linear(int(np.prod(self.pooled)), 2)
+        self.graph = nn.ModuleDict({"conv": self.conv, "dense": self.dense})
+        self.optimizer = RMSprop(dict(self.graph.named_parameters()))
+        self.set_weights(draw_weights(shape.n_bands, int(np.prod(self.pooled)), seed))
+
+    def train_step(
+        self, stamps: np.ndarray, labels: np.ndarray, learning_rate: float, random_state: np.random.RandomState
+    ) -> float:
+        """Take one step of RMSprop on a batch; return the mean loss before it."""
+        mask = dropout_mask(random_state, (len(stamps), *self.pooled), DROPOUT_RATE)
+        one_hot = np.stack([1 - labels, labels], axis=1)  # (N, 2): non-lens, lens
+        self.graph.zero_grad()
+        loss = clipped_binary_cross_entropy(_floats(one_hot), self._probabilities(stamps, _floats(mask))).mean()
+        loss.backward()
+        self.optimizer.step(learning_rate)
+        return loss.item()
+
+    @torch.inference_mode()
+    def predict(self, stamps: np.ndarray) -> np.ndarray:
+        """Probability that each stamp holds a lens, (N,) in [0, 1]."""
+        return self._probabilities(stamps)[:, 1].numpy()
+
+    def get_weights(self, training_state: bool = False) -> dict[str, np.ndarray]:
+        """Canonical weights by name; with `training_state`, RMSprop's averages and step count too."""
+        return {name: value.detach().numpy().copy() for name, value in self._variables(training_state).items()}
+
+    @torch.no_grad()
+    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Set the weights, and the state of training where `weights` holds it."""
+        variables = self._variables(any(name.startswith("rmsprop.") for name in weights))
+        check_names(variables, weights)
+        for name, variable in variables.items():
+            variable.copy_(torch.as_tensor(weights[name]))
+
+    def _probabilities(self, stamps: np.ndarray, mask: Tensor | float = 1.0) -> Tensor:
+        features = max_pool(torch.relu(self.conv(_floats(stamps))), 4)  # (N, 32, H, W)
+        return torch.softmax(self.dense((features * mask).flatten(1)), dim=1)
+
+    def _variables(self, training_state: bool) -> dict[str, Tensor]:
+        variables = dict(self.graph.state_dict())
+        if training_state:
+            variables.update(self.optimizer.state())
+        return variables
+
+
+def _floats(values: np.ndarray) -> Tensor:
+    return torch.tensor(np.asarray(values), dtype=torch.get_default_dtype())

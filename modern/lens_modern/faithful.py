@@ -1,0 +1,191 @@
+"""What Lasagne and Keras do and PyTorch does not: initialisation, batch norm, max-pooling, Adam, RMSprop."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def glorot_uniform(random_state: np.random.RandomState, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+    """Draw weights as Lasagne's GlorotUniform does: uniform, sigma = gain sqrt(2 / (fan_in + fan_out)).
+
+    Parameters
+    ----------
+    random_state : numpy.random.RandomState
+        Gives the same numbers on every version of NumPy.
+    shape : tuple of int
+        Of a kernel (outputs, inputs, H, W) or dense weights (inputs, outputs).
+    gain : float
+        sqrt(2) before a rectifier.
+
+    Returns
+    -------
+    float64 array
+        Of that shape.
+    """
+    sigma = gain * np.sqrt(2 / (sum(shape[:2]) * np.prod(shape[2:])))
+    return random_state.uniform(-np.sqrt(3) * sigma, np.sqrt(3) * sigma, shape)
+
+
+def he_normal(random_state: np.random.RandomState, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw a kernel (outputs, inputs, H, W) as Lasagne's HeNormal("relu") does: normal, sigma = sqrt(2 / fan_in)."""
+    # DIFFERS: initialisation: torch's default is a uniform of gain 1 / sqrt(3), biases too
+    return random_state.normal(0, np.sqrt(2) * np.sqrt(1 / np.prod(shape[1:])), shape)
+
+
+class BatchNormLayer(nn.Module):
+    """Batch normalisation over all axes but the second, with Lasagne 0.2's statistics.
+
+    In training, ``(x - mean) * gamma * inv_std + beta`` with the batch's own mean and
+    ``inv_std = 1 / sqrt(variance + epsilon)``; the running averages of mean and of
+    inv_std (not of the variance) follow with weight `alpha`.  In evaluation, the
+    running averages take the batch's place.
+
+    References
+    ----------
+    Ioffe & Szegedy 2015, arXiv:1502.03167, algorithms 1 and 2.
+    """
+
+    mean: Tensor
+    inv_std: Tensor
+
+    # DIFFERS: batch norm: torch's own has epsilon 1e-5 and averages the unbiased variance
+    def __init__(self, channels: int, alpha: float = 0.1, epsilon: float = 1e-4) -> None:
+        super().__init__()
+        self.alpha, self.epsilon = alpha, epsilon
+        self.beta = nn.Parameter(torch.zeros(channels))
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("inv_std", torch.ones(channels))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (N, channels, H, W); in training, by its own statistics."""
+        if self.training:
+            # Returns the batch's mean and 1 / sigma as well, which are what Lasagne averages.
+            output, mean, inv_std = torch.native_batch_norm(
+                input, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
+            )
+            with torch.no_grad():
+                self.mean.lerp_(mean.to(self.mean.dtype), self.alpha)
+                self.inv_std.lerp_(inv_std.to(self.inv_std.dtype), self.alpha)
+            return output
+        pattern = (1, -1, 1, 1)
+        mean, inv_std, gamma, beta = (v.view(pattern) for v in (self.mean, self.inv_std, self.gamma, self.beta))
+        return (input - mean) * (gamma * inv_std) + beta
+
+
+class _MaxPool(torch.autograd.Function):
+    """Maximum over windows, and Theano's gradient of it."""
+
+    @staticmethod
+    def forward(context: Any, maps: Tensor, size: int) -> Tensor:
+        n_stamps, channels, height, width = (length // step for length, step in zip(maps.shape, (1, 1, size, size)))
+        whole = maps[:, :, : height * size, : width * size]
+        windows = whole.reshape(n_stamps, channels, height, size, width, size)
+        maxima = windows.amax(dim=(3, 5), keepdim=True)
+        context.save_for_backward(windows == maxima)
+        context.shape, context.whole = maps.shape, whole.shape
+        return maxima[:, :, :, 0, :, 0]
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (tied,) = context.saved_tensors
+        full = gradients[0].new_zeros(context.shape)
+        full[:, :, : context.whole[2], : context.whole[3]] = (tied * gradients[0][:, :, :, None, :, None]).reshape(
+            context.whole
+        )
+        return full, None
+
+
+def max_pool(maps: Tensor, size: int) -> Tensor:
+    """Maximum over windows of `size` x `size`; each pixel that ties for it gets the whole gradient, as in Theano.
+
+    Ties are common: what the scaling clips is one plateau.
+
+    Parameters
+    ----------
+    maps : tensor (N, channels, H, W)
+        Rows and columns beyond the last whole window are left out.
+    size : int
+        Side of a window, and the stride.
+
+    Returns
+    -------
+    tensor (N, channels, H // size, W // size)
+        Maxima.
+    """
+    # DIFFERS: pooling: torch gives the gradient to the first of tied pixels
+    return _MaxPool.apply(maps, size)
+
+
+class Adam:
+    """Adam as Lasagne writes it: epsilon is added outside of the bias correction.
+
+    Parameters
+    ----------
+    parameters : mapping of str to tensor
+        To be stepped, by canonical name; each has its gradient.
+
+    References
+    ----------
+    Kingma & Ba 2015, arXiv:1412.6980, end of section 2.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self.parameters = dict(parameters)
+        self.m = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+        self.v = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+        self.t = torch.zeros(())
+
+    @torch.no_grad()
+    def step(self, learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
+        """Move every parameter against its gradient."""
+        parameters = list(self.parameters.values())
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        m, v = list(self.m.values()), list(self.v.values())
+        self.t += 1
+        # DIFFERS: Adam: torch corrects the second moment first; its epsilon weighs 31.6 times less at step 1
+        rate = learning_rate * (1 - beta2 ** float(self.t)) ** 0.5 / (1 - beta1 ** float(self.t))
+        torch._foreach_lerp_(m, gradients, 1 - beta1)
+        torch._foreach_mul_(v, beta2)
+        torch._foreach_addcmul_(v, gradients, gradients, 1 - beta2)
+        denominators = torch._foreach_sqrt(v)
+        torch._foreach_add_(denominators, epsilon)
+        torch._foreach_addcdiv_(parameters, m, denominators, -rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that is carried from step to step, by canonical name."""
+        moments = {f"adam.{key}.{name}": getattr(self, key)[name] for name in self.m for key in ("m", "v")}
+        return {**moments, "adam.t": self.t}
+
+
+class RMSprop:
+    """RMSprop as Keras writes it: the average of squared gradients follows with weight 0.1; epsilon 1e-7.
+
+    Parameters
+    ----------
+    parameters : mapping of str to tensor
+        To be stepped, by canonical name; each has its gradient.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self.parameters = dict(parameters)
+        self.v = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+        self.t = torch.zeros((), dtype=torch.int64)
+
+    @torch.no_grad()
+    def step(self, learning_rate: float, rho: float = 0.9, epsilon: float = 1e-7) -> None:
+        """Move every parameter against its gradient."""
+        self.t += 1
+        for name, parameter in self.parameters.items():
+            average = self.v[name]
+            assert parameter.grad is not None
+            average.mul_(rho).addcmul_(parameter.grad, parameter.grad, value=1 - rho)
+            # DIFFERS: RMSprop: torch's default is rho 0.99 and epsilon 1e-8
+            parameter.addcdiv_(parameter.grad, average.sqrt().add_(epsilon), value=-learning_rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that is carried from step to step, by canonical name."""
+        return {**{f"rmsprop.v.{name}": average for name, average in self.v.items()}, "rmsprop.t": self.t}
