@@ -1,0 +1,58 @@
+"""What happens to stamps before a network sees them: augmentation beside a training step, and mocks."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from measure import Worker, alternate, entry, main
+
+from lens_common.augmentation import augment
+from lens_common.mocks import make_mocks
+
+BATCH, N_MOCKS, RUNS = 128, 2000, 3
+
+
+def measure():
+    random_state = np.random.RandomState(0)
+    stamps = random_state.normal(0, 1, (BATCH, 1, 45, 45)).astype(np.float32)
+    worker = Worker("legacy")
+    worker.ask("build")
+    seconds = alternate(
+        {"augment": lambda: _run(augment, stamps, random_state), "step": lambda: worker.ask("train")}, RUNS
+    )
+    worker.end()
+    allowed = 0.05 * seconds["step"]
+    made = alternate({"one core": lambda: _make(1), "two cores": lambda: _make(2)}, RUNS)
+    return [
+        entry(
+            "augmentation",
+            1e3 * seconds["augment"],
+            f"ms a batch of {BATCH}",
+            f"5 % of the legacy ResNet's training step of {seconds['step']:.2f} s",
+            allowed / seconds["augment"],
+            RUNS,
+        ),
+        entry(
+            "mocks two cores",
+            1e3 * made["two cores"] / N_MOCKS,
+            "ms a stamp",
+            f"one core: {1e3 * made['one core'] / N_MOCKS:.2f} ms a stamp",
+            made["one core"] / made["two cores"],
+            RUNS,
+        ),
+    ]
+
+
+def _run(function, *arguments):
+    function(*arguments)
+
+
+def _make(workers):
+    folder = tempfile.mkdtemp()
+    make_mocks(Path(folder) / "mocks", N_MOCKS, seed=1, workers=workers, progress=False)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main(measure)

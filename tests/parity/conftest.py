@@ -1,0 +1,74 @@
+"""What the parity tests share: records of both twins, each written by its own interpreter."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lens_common.folders import cache_folder
+from lens_common.mocks import make_mocks
+from lens_common.scaling import make_scaling
+from lens_common.stamps import load_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "tests/parity/record.py"
+PYTHON = {"legacy": ROOT / ".venv-legacy/bin/python", "modern": Path(sys.executable)}
+N_BATCHES, BATCH = 10, 16
+# More steps in float32, where rounding grows from step to step.
+STEPS = {"float32": 50, "float64": 10}
+RUNS = [(model, dtype) for model in ("resnet", "cnn") for dtype in ("float32", "float64")]
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """Where records are kept: under the state of every source that they depend on."""
+    sources = [*ROOT.glob("common/lens_common/*.py"), *ROOT.glob("legacy/lens_legacy/*.py"), RECORD, Path(__file__)]
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
+    return cache_folder(f"parity/{state}")
+
+
+@pytest.fixture(scope="session")
+def batches(folder):
+    """Ten batches of sixteen mocks, over their noise."""
+    path = folder / "batches.npz"
+    if not path.exists():
+        data = load_dataset(make_mocks(folder / "mocks", N_BATCHES * BATCH, seed=11, progress=False), progress=False)
+        order = np.random.RandomState(0).permutation(len(data.ids))
+        stamps = make_scaling("sigma").fit(data.stamps).transform(data.stamps)[order]
+        labels = (data.labels[order] == 1).astype(np.float32)
+        np.savez(path, stamps=stamps.reshape(N_BATCHES, BATCH, 1, 45, 45), labels=labels.reshape(N_BATCHES, BATCH))
+    return path
+
+
+def record(side, model, dtype, batches, out, *options):
+    """Let one side write its record; return it."""
+    if not out.exists():
+        temporary = out.with_suffix(".partial.npz")
+        command = [PYTHON[side], RECORD, side, model, dtype, batches, temporary, *options]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=os.environ)
+        assert done.returncode == 0, done.stderr[-3000:]
+        temporary.rename(out)
+    with np.load(out) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+@pytest.fixture(scope="session")
+def pairs(folder, batches, tmp_path_factory):
+    """Records of both sides by model and precision; the modern one's trained weights are the legacy one's."""
+    fresh = tmp_path_factory.mktemp("records")
+
+    def both(run):
+        model, dtype = run
+        out = folder / f"{model}-{dtype}.npz"
+        steps = ("--steps", STEPS[dtype])
+        legacy = record("legacy", model, dtype, batches, out, *steps)
+        modern = record("modern", model, dtype, batches, fresh / out.name, *steps, "--weights", out)
+        return legacy, modern
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(RUNS, pool.map(both, RUNS)))

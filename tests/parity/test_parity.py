@@ -1,0 +1,123 @@
+"""The twins are equal, from the first weight to the fiftieth step.
+
+Each interpreter runs record.py on the same stored batches; what they wrote is compared here.
+Errors are relative to the root mean square of each tensor.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+# Biases that a following batch norm takes off again, directly or behind the identity shortcuts of their stage: their
+# gradient is rounding noise, and Adam makes full steps of it.
+NULL_GRADIENT = re.compile(r"stage[1-4]\.unit\d\.(conv3|shortcut)\.bias$")
+
+
+def part(recorded, prefix):
+    return {name[len(prefix) + 1 :]: values for name, values in recorded.items() if name.startswith(f"{prefix}/")}
+
+
+def compare(pair, prefix, most, leave_out=None):
+    """Demand equality of all arrays below a prefix; name the first that differs, in the order of the graph."""
+    legacy, modern = (part(side, prefix) for side in pair)
+    common = [name for name in legacy if name in modern]
+    assert common and (prefix in ("first", "layers") or set(legacy) == set(modern))
+    for name in common:
+        assert legacy[name].shape == modern[name].shape, f"{prefix}: {name} has another shape"
+        if leave_out and leave_out.search(name):
+            continue
+        error = relative_error(modern[name], legacy[name])
+        assert error <= most, f"{prefix}: {name} is the first to differ, by {error:.1e} of its RMS; at most {most:.0e}"
+
+
+def relative_error(values, expected):
+    """Root mean square of the difference over that of what is expected."""
+    difference = values.astype(np.float64) - expected
+    scale = np.sqrt(np.mean(np.square(expected, dtype=np.float64)))
+    return float(np.sqrt(np.mean(difference**2)) / (scale or 1.0))
+
+
+EXACT = {"float32": 1e-5, "float64": 1e-10}
+both_precisions = pytest.mark.parametrize("dtype", ["float32", "float64"])
+both_models = pytest.mark.parametrize("model", ["resnet", "cnn"])
+
+
+@both_models
+@both_precisions
+def test_both_twins_start_from_the_same_weights_to_the_last_bit(pairs, model, dtype):
+    legacy, modern = (part(side, "initial") for side in pairs[model, dtype])
+    assert set(legacy) == set(modern)
+    assert all(np.array_equal(legacy[name], modern[name]) for name in legacy)
+    assert {name: values.dtype for name, values in legacy.items()} == {n: v.dtype for n, v in modern.items()}
+
+
+@both_models
+@both_precisions
+def test_every_layer_agrees_on_the_first_weights(pairs, model, dtype):
+    compare(pairs[model, dtype], "first", EXACT[dtype])
+
+
+@both_models
+@both_precisions
+def test_every_layer_agrees_on_trained_weights(pairs, model, dtype):
+    compare(pairs[model, dtype], "layers", EXACT[dtype])
+
+
+def test_the_layers_compared_are_all_of_the_resnet(pairs):
+    legacy, modern = (part(side, "layers") for side in pairs["resnet", "float64"])
+    # 46 convolutions and 4 shortcuts, 45 batch norms, 15 sums, the logit
+    assert len(set(legacy) & set(modern)) == 46 + 4 + 45 + 15 + 1
+    assert set(legacy) <= set(modern)
+
+
+@both_models
+@both_precisions
+def test_probabilities_agree_on_trained_weights_that_do_not_saturate(pairs, model, dtype):
+    legacy, modern = pairs[model, dtype]
+    assert np.ptp(legacy["scores"]) > 0.1
+    np.testing.assert_allclose(modern["scores"], legacy["scores"], rtol=0, atol=EXACT[dtype])
+
+
+@both_precisions
+def test_gradients_of_the_first_step_agree(pairs, dtype):
+    """Adam's first moment after one step is a tenth of the gradient."""
+    legacy, modern = (part(side, "after1") for side in pairs["resnet", dtype])
+    names = [name for name in legacy if name.startswith("adam.m.") and not NULL_GRADIENT.search(name)]
+    assert len(names) == 50 + 19 + 2 + 2 * 45 - 15  # kernels, their biases, the dense layer, norms; less the null ones
+    for name in names:
+        assert relative_error(modern[name], legacy[name]) <= {"float32": 1e-4, "float64": 1e-10}[dtype], name
+
+
+@both_models
+@pytest.mark.parametrize("steps", [1, 10])
+def test_all_that_training_carries_agrees_in_float64(pairs, model, steps):
+    compare(pairs[model, "float64"], f"after{steps}", 1e-8, NULL_GRADIENT)
+
+
+@both_models
+def test_fifty_steps_in_float32_stay_within_the_measured_band(pairs, model):
+    most = {"resnet": 1e-1, "cnn": 1e-3}[model]
+    legacy, modern = (part(side, "after50") for side in pairs[model, "float32"])
+    for name in legacy:
+        if not NULL_GRADIENT.search(name) and "." in name and not name.startswith(("adam.", "rmsprop.")):
+            assert relative_error(modern[name], legacy[name]) <= most, name
+
+
+@both_models
+@both_precisions
+def test_the_losses_agree(pairs, model, dtype):
+    legacy, modern = pairs[model, dtype]
+    np.testing.assert_allclose(
+        modern["losses"][:10], legacy["losses"][:10], rtol={"float32": 1e-3, "float64": 1e-9}[dtype]
+    )
+
+
+@both_precisions
+def test_a_saturated_cnn_has_the_same_loss_and_stays_where_it_is(pairs, dtype):
+    compare(pairs["cnn", dtype], "saturated", {"float32": 1e-3, "float64": 1e-8}[dtype])
+
+
+def test_augmented_stamps_agree(pairs):
+    legacy, modern = pairs["cnn", "float32"]
+    assert np.abs(modern["augmented"] - legacy["augmented"]).max() <= 1e-6 * np.abs(legacy["augmented"]).max()
