@@ -5,7 +5,7 @@ MODERN := .venv-modern/bin
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test parity image image-test bench lint format lock clean
+.PHONY: help setup demo test agreement image image-test bench docs lint format lock clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -26,8 +26,11 @@ test: setup  ## run every test in both interpreters
 bench: setup  ## measure speeds, half an hour; results go to bench/results.json; ONLY="loading resnet" for some
 	@$(LEGACY)/python bench/run.py $(ONLY)
 
-parity: setup  ## compare the twins layer by layer and step by step, ten minutes
-	@$(MODERN)/python -m pytest tests/parity
+agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
+	@$(MODERN)/python tests/agreement/agreement.py
+
+docs: setup  ## make docs/differences.md anew from the sources and the stored results
+	@$(MODERN)/python docs/differences.py
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build

@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
-SIDES = {"loading": "legacy", "preparing": "legacy", "compiling": "legacy", "resnet": "legacy"}
+SIDES = {"loading": "legacy", "preparing": "legacy", "compiling": "legacy", "resnet": "legacy", "twins": "legacy"}
 
 
 def main(names):

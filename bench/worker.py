@@ -1,10 +1,12 @@
 """A network in a process of its own, measured on request.
 
-    worker.py legacy|modern [give-back]
+    worker.py legacy|modern [give-back] [contiguous] [compile] [idiomatic]
 
 Reads requests from stdin, answers each with a line of JSON: ``build`` (seconds until the first training step and
-the first scores are there), ``train`` and ``predict`` (seconds for one batch of 128), ``describe``.
-`give-back` leaves the C library as it is, which gives freed memory back.
+the first scores are there), ``train`` and ``predict`` (seconds for one batch of 128), ``gemm`` (seconds for a product
+of two matrices of 2,048, float32, by the BLAS of that side), ``describe``.
+`give-back` leaves the C library as it is, which gives freed memory back.  The others are of the modern side: kernels as
+torch makes them, without channels_last; the graph through torch.compile; idiomatic mode, in bfloat16.
 """
 
 import importlib
@@ -17,7 +19,7 @@ import numpy as np
 
 from lens_common.protocol import NetworkShape
 
-BATCH = 128
+BATCH, GEMM = 128, 2048
 
 
 def main() -> None:
@@ -27,20 +29,47 @@ def main() -> None:
     if "give-back" in sys.argv:
         backend._keep_freed_memory = lambda: None
     random_state = np.random.RandomState(0)
+    if "idiomatic" in sys.argv:
+        backend.prepare(mode="idiomatic", bfloat16=True)
     stamps = random_state.normal(0, 1, (BATCH, 1, 45, 45)).astype(np.float32)
     labels = (random_state.uniform(size=BATCH) > 0.5).astype(np.float32)
     network = None
     for line in sys.stdin:
         request = line.strip()
+        if request == "gemm":
+            multiply = multiplication(sys.argv[1])
+            multiply()
         start = time.perf_counter()
+        if request == "gemm":
+            multiply()
         if request == "build":
-            network = backend.build_network("resnet", NetworkShape(1, 45), 1)
+            network = changed(backend.build_network("resnet", NetworkShape(1, 45), 1))
         if request in ("build", "train"):
             network.train_step(stamps, labels, 1e-4, random_state)
         if request in ("build", "predict"):
             network.predict(stamps)
         seconds = time.perf_counter() - start
         print(json.dumps(backend.describe() if request == "describe" else seconds), file=answers, flush=True)
+
+
+def changed(network):
+    """The network as the options want it."""
+    if "contiguous" in sys.argv:
+        for parameter in network.graph.parameters():
+            parameter.data = parameter.data.contiguous()
+    if "compile" in sys.argv:
+        network.graph = importlib.import_module("torch").compile(network.graph)
+    return network
+
+
+def multiplication(side):
+    """A product of two matrices, N x N."""
+    if side == "legacy":
+        first, second = np.ones((2, GEMM, GEMM), np.float32)
+        return lambda: first @ second
+    torch = importlib.import_module("torch")
+    first, second = torch.ones(2, GEMM, GEMM)
+    return lambda: first @ second
 
 
 main()

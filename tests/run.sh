@@ -34,7 +34,7 @@ folders_of() {
 
 folders_of common twins legacy
 run legacy "$@"
-folders_of common twins modern agreement
+folders_of common twins modern parity agreement
 run modern "$@"
 
 echo

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, NoReturn, Optional
+from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence
 
 from . import __version__, commands
 from .errors import Interrupted, UserError
@@ -17,6 +17,7 @@ from .folders import cache_folder
 from .quality import THRESHOLDS, describe_filter, parse_filter
 from .scaling import SCALINGS
 from .study import DEFECTS, MODELS, PRESETS
+from .training import SCHEDULES
 
 EXIT_USER_ERROR = 2
 
@@ -29,7 +30,9 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(EXIT_USER_ERROR)
 
 
-def run_command_line(backend: ModuleType, arguments: Optional[List[str]] = None) -> int:
+def run_command_line(
+    backend: ModuleType, arguments: Optional[List[str]] = None, extra_verbs: Sequence[Callable[..., None]] = ()
+) -> int:
     """Parse and carry out one command.
 
     Parameters
@@ -38,6 +41,8 @@ def run_command_line(backend: ModuleType, arguments: Optional[List[str]] = None)
         A twin's ``backend``.
     arguments : list of str, optional
         Instead of ``sys.argv[1:]``.
+    extra_verbs : sequence of callable
+        Of one side only; see `build_parser`.
 
     Returns
     -------
@@ -45,11 +50,12 @@ def run_command_line(backend: ModuleType, arguments: Optional[List[str]] = None)
         0; 2 for the user's mistake, one sentence on stderr; 128 + signal where one stopped it.
     """
     program = f"lens-{backend.NAME}"
-    options = build_parser(program).parse_args(arguments)
+    options = build_parser(backend, extra_verbs).parse_args(arguments)
     stopped: List[int] = []
     try:
         with _terminated_as_interrupted(stopped):
             _check_volume(program, options)
+            backend.configure(options)
             options.verb(backend, options)
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
@@ -97,7 +103,7 @@ def _check_volume(program: str, options: argparse.Namespace) -> None:
     ``LENS_VOLUME``, which the Dockerfile sets, names the folder that should be one.
     """
     volume = os.environ.get("LENS_VOLUME")
-    if not volume or (options.name == "inspect" and not options.out):
+    if not volume or (options.name in ("inspect", "compare") and not options.out):
         return
     target = Path(getattr(options, "out", None) or getattr(options, "run", None) or ".").absolute()
     if Path(volume) not in (target, *target.parents):
@@ -117,8 +123,13 @@ def _check_volume(program: str, options: argparse.Namespace) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(cache_folder("tmp"))
 
 
-def build_parser(program: str) -> argparse.ArgumentParser:
-    """Parser of all verbs; each sets ``verb`` to its function in `commands`."""
+def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]] = ()) -> argparse.ArgumentParser:
+    """Parser of all verbs of a twin; each sets ``verb`` to its function in `commands`.
+
+    An extra verb is a callable that is handed ``verb(name, what, example, function)``, calls
+    it for a parser, and adds its arguments to that.
+    """
+    program = f"lens-{backend.NAME}"
     parser = _Parser(
         prog=program,
         description="Find galaxy-galaxy strong lenses on single-band 45x45 stamps.",
@@ -127,14 +138,16 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="name", required=True, parser_class=_Parser)
 
-    def verb(name: str, what: str, example: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str, what: str, example: str, function: Optional[Callable[..., None]] = None
+    ) -> argparse.ArgumentParser:
         added = verbs.add_parser(
             name,
             help=what,
             description=f"{what[0].upper()}{what[1:]}.",
             epilog=f"example: {program} {name} {example}",
         )
-        added.set_defaults(verb=getattr(commands, name))
+        added.set_defaults(verb=function or getattr(commands, name))
         return added
 
     made = verb("simulate", "make mocks in the 2018 layout", "--mocks 2000 --seed 7 --out mocks7")
@@ -153,7 +166,9 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     )
     _add_filter(shown, "show what it would drop; default %(default)s", "default")
 
-    _add_train(verb("train", "train and evaluate a network", "--model cnn --preset study-2000 --out runs/cnn"))
+    trained = verb("train", "train and evaluate a network", "--model cnn --preset study-2000 --out runs/cnn")
+    _add_train(trained)
+    backend.add_options(trained, training=True)
 
     scored = verb("score", "score every stamp of a folder", "cutouts/ --run runs/cnn --out scores.csv")
     scored.add_argument("data", metavar="DATA", help="any folder above the stamps")
@@ -161,12 +176,30 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     scored.add_argument("--model", choices=MODELS, help="refuse a run of the other model")
     scored.add_argument("--out", required=True, metavar="FILE.csv", help="score table; FILE.json is written beside it")
     _add_filter(scored, "set flagged stamps aside, with the reason in FILE-rejected.csv")
+    backend.add_options(scored, training=False)
 
     tested = verb("evaluate", "metrics of a trained network", 'runs/cnn --data "$LENS_PICS_MOCKS"')
     tested.add_argument("run", metavar="RUN", help="run directory of a training")
     tested.add_argument("--data", metavar="DIR", help="other labelled data than the run's own test fold")
     _add_filter(tested, "add the metrics of a search that calls no flagged stamp a lens")
     _add_threshold(tested)
+    backend.add_options(tested, training=False)
+
+    compared = verb("compare", "compare two score tables of the same stamps", "resnet.csv cnn.csv --out compared.png")
+    compared.add_argument("a", metavar="A.csv", help="score table of `score` or `train`, with its JSON beside it")
+    compared.add_argument("b", metavar="B.csv", help="another; a difference is B minus A")
+    compared.add_argument(
+        "--margin",
+        type=float,
+        default=0.02,
+        metavar="M",
+        help="the largest difference in AUROC that would not matter; default %(default)s",
+    )
+    compared.add_argument("--out", metavar="FILE.png", help="picture of both; FILE.json, with all numbers, beside it")
+    _add_threshold(compared)
+
+    for add in extra_verbs:
+        add(verb)
     return parser
 
 
@@ -185,6 +218,14 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epochs", type=int, metavar="E", help="instead of the preset's")
     parser.add_argument("--batch-size", type=int, metavar="B", help="instead of the preset's")
+    parser.add_argument("--learning-rate", type=float, metavar="R", help="instead of the preset's")
+    parser.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate, instead of the preset's steps")
+    parser.add_argument(
+        "--patience",
+        type=int,
+        metavar="E",
+        help="end after so many epochs without a lower validation loss, keep the best",
+    )
     parser.add_argument("--scaling", choices=SCALINGS, help="instead of the preset's")
     parser.add_argument(
         "--seed", type=_seed, default=1, metavar="S", help="of folds, weights and training; default %(default)s"

@@ -1,22 +1,25 @@
 """The verbs of the command line: what each reads, computes and writes."""
 
 import argparse
+import csv
+import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from . import __version__, plots
 from .catalogue import read_catalogue
+from .comparison import bootstrap_difference, delong_test, equivalence_test, score_agreement
 from .errors import UserError
 from .estimator import LensClassifier
 from .folders import cache_folder, exclusive, write_arrays
 from .folds import assign_folds, hash_fraction
 from .layout import NAMED_PARAMETERS
-from .metrics import evaluate_scores
+from .metrics import auroc_interval, evaluate_scores
 from .mocks import SIMULATOR_VERSION, make_mocks
 from .noise import median_and_noise
 from .prior import PRIOR, prior_hash
@@ -39,6 +42,9 @@ from .study import PRESETS, defective_data, defective_settings, resolve_defects
 from .training import TrainingData, TrainingSettings
 
 SCORE_COLUMNS = ("id", "path", "fold", "is_lens", "score")
+# Of a comparison, which says the same each time.
+BOOTSTRAP = {"seed": 1, "n_resamples": 2000}
+ALPHA = 0.05
 
 
 def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -105,10 +111,11 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     """Train a network, evaluate it on its own test fold, and leave a run directory."""
     preset = PRESETS[options.preset]
     defects = resolve_defects(options.defects, preset, options.model)
-    settings = defective_settings(_settings(options), defects)
+    mode = getattr(options, "mode", "faithful")
+    settings = defective_settings(_settings(options, backend.MODES[mode].get(options.model, {})), defects)
     run = Path(options.out or f"runs/{options.model}-{options.preset}-seed{options.seed}")
     plan = {"model": options.model, "seed": options.seed, "settings": asdict(settings), "defects": list(defects)}
-    plan["filter"] = options.filter
+    plan.update(filter=options.filter, mode=mode)
     _check_run(run, plan)
     if not options.data:
         _check_batch(settings, preset.n_stamps if options.mocks is None else options.mocks)
@@ -198,6 +205,205 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     _evaluate(Path(options.run), data, scores, weights, options, suffix)
 
 
+def compare(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Compare two score tables of the same stamps: difference in AUROC, equivalence, agreement."""
+    paths = (Path(options.a), Path(options.b))
+    _check_comparison_out(options.out, paths)
+    tables = [_read_scores(path) for path in paths]
+    about = [_read_provenance(path) for path in paths]
+    _check_same_stamps(paths, tables, about)
+    ids, left_out = _comparable(paths, tables)
+    labels = np.array([tables[0][stamp_id]["is_lens"] == "1" for stamp_id in ids])
+    scores = [np.array([float(table[stamp_id]["score"]) for stamp_id in ids]) for table in tables]
+    found = {**_compare_scores(labels, scores, options), **left_out}
+    for side, path, source in zip("ab", paths, about):
+        found[side] = {"table": str(path), **source, **found[side]}
+    _print_comparison(found)
+    if options.out:
+        _draw_comparison(Path(options.out), paths, labels, scores, found, options.threshold)
+
+
+def _draw_comparison(
+    out: Path,
+    paths: Sequence[Path],
+    labels: np.ndarray,
+    scores: Sequence[np.ndarray],
+    found: Dict[str, Any],
+    threshold: float,
+) -> None:
+    """Write the figure of a comparison, and its numbers beside it."""
+    # The name of a file says little where both have the same one.
+    parts = 1 if paths[0].name != paths[1].name else 2
+    names = [f"{side}: {'/'.join(path.parts[-parts:])}" for side, path in zip("AB", paths)]
+    difference = found["difference"]
+    title = (
+        f"{len(labels)} stamps of {Path(found['a']['data']).name}: difference in AUROC "
+        f"{difference['difference']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    plots.plot_comparison(out, labels, dict(zip(names, scores)), title, threshold)
+    write_json(out.with_suffix(".json"), found)
+    print(f"wrote {out} and {out.with_suffix('.json').name}")
+
+
+def _check_comparison_out(out: Optional[str], paths: Sequence[Path]) -> None:
+    if not out:
+        return
+    if not out.endswith(".png"):
+        raise UserError(f"--out must end in .png, got {out}")
+    for path in paths:
+        if Path(out).with_suffix(".json").resolve() == path.with_suffix(".json").resolve():
+            raise UserError(f"--out {out} would replace the JSON of {path}; choose another name")
+
+
+def _read_scores(path: Path) -> Dict[str, Dict[str, str]]:
+    """Rows of a score table by id, every score and label of which is sound."""
+    try:
+        rows = read_csv(path)
+    except csv.Error as error:
+        raise UserError(f"{path} is no score table: {error}; name a CSV that `score` or `train` wrote") from error
+    missing = [name for name in SCORE_COLUMNS if rows and name not in rows[0]]
+    if missing or not rows:
+        raise UserError(f"{path} is no score table: it lacks {', '.join(missing) or 'rows'}; score the stamps again")
+    table = {row["id"]: row for row in rows}
+    if len(table) < len(rows):
+        raise UserError(f"{path} holds {len(rows)} rows of {len(table)} ids; leave one row for each stamp")
+    for stamp_id, row in table.items():
+        try:
+            value = float(row["score"])
+        except (TypeError, ValueError):
+            value = np.nan
+        if not 0 <= value <= 1:
+            raise UserError(f"{path}: the score of {stamp_id} is {row['score']!r}, not from 0 to 1; score it again")
+        if row["is_lens"] not in ("", "0", "1"):
+            raise UserError(f"{path}: is_lens of {stamp_id} is {row['is_lens']!r}; write 1, 0 or nothing")
+    return table
+
+
+def _read_provenance(path: Path) -> Dict[str, Any]:
+    """Where a score table comes from, by the JSON beside it."""
+    beside = path.with_suffix(".json")
+    try:
+        about = json.loads(beside.read_text())
+        if not (isinstance(about["data_hash"], str) and isinstance(about["data"], str)):
+            raise TypeError
+        json.dumps(about, allow_nan=False)  # it is written again, beside the figure
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{beside}, which says what stamps {path} scores, is missing or damaged; "
+            "keep the two files together, or score the stamps again"
+        ) from error
+    return about
+
+
+def _check_same_stamps(
+    paths: Sequence[Path], tables: Sequence[Dict[str, Dict[str, str]]], about: Sequence[Dict[str, Any]]
+) -> None:
+    """Refuse tables of other data, other ids or other labels."""
+    hashes = [row["data_hash"] for row in about]
+    if hashes[0] != hashes[1]:
+        raise UserError(
+            f"{paths[0]} scores the data {hashes[0][:12]}, {paths[1]} the data {hashes[1][:12]}; "
+            "score the same folder with both networks"
+        )
+    other = sorted(set(tables[0]) ^ set(tables[1]))
+    if other:
+        raise UserError(
+            f"{len(other)} ids are in one of {paths[0]} and {paths[1]} only, {other[0]} the first; "
+            "score the same stamps with both networks, with the same --filter"
+        )
+    relabelled = [key for key, row in tables[0].items() if row["is_lens"] != tables[1][key]["is_lens"]]
+    if relabelled:
+        raise UserError(
+            f"{paths[0]} and {paths[1]} disagree on is_lens of {len(relabelled)} stamps, {relabelled[0]} the "
+            "first; score the same folder with both networks"
+        )
+
+
+def _comparable(paths: Sequence[Path], tables: Sequence[Dict[str, Dict[str, str]]]) -> Tuple[List[str], Dict[str, int]]:
+    """Ids of the labelled stamps that neither network has learned from, and how many others there are."""
+    if not any(row["is_lens"] for row in tables[0].values()):
+        raise UserError(
+            f"{paths[0]} has no labels; score stamps of which lenses lie below lensed_outputs/, others below "
+            "unlensed_outputs/"
+        )
+    learned = {key for table in tables for key, row in table.items() if row["fold"] in ("train", "validation")}
+    unlabelled = {key for key, row in tables[0].items() if not row["is_lens"]} - learned
+    if learned:
+        _say(f"{len(learned)} stamps that either network trained or validated on are left out")
+    if unlabelled:
+        _say(f"{len(unlabelled)} stamps without a label are left out")
+    ids = [key for key in tables[0] if key not in learned and key not in unlabelled]
+    if not ids:
+        raise UserError(
+            f"{paths[0]} and {paths[1]} share no labelled stamp that neither network trained or validated on; "
+            "score other data"
+        )
+    return ids, {"n_trained_or_validated_on": len(learned), "n_unlabelled": len(unlabelled)}
+
+
+def _compare_scores(labels: np.ndarray, scores: Sequence[np.ndarray], options: argparse.Namespace) -> Dict[str, Any]:
+    """All numbers of a comparison, ready for JSON."""
+    scores_a, scores_b = scores
+    difference = delong_test(labels, scores_a, scores_b)
+    equivalence = equivalence_test(difference.difference, difference.standard_error, options.margin, alpha=ALPHA)
+    if difference.standard_error == 0 and not np.array_equal(scores_a, scores_b):
+        _say("the scores differ and DeLong's variance is zero: its interval and the verdict hold of these stamps only")
+    random_state = np.random.RandomState(BOOTSTRAP["seed"])
+    bootstrap = bootstrap_difference(
+        labels, scores_a, scores_b, random_state, BOOTSTRAP["n_resamples"], difference.level
+    )
+    intervals = [auroc_interval(labels, values, difference.level) for values in scores]
+    return {
+        "n_stamps": len(labels),
+        "n_lenses": int(labels.sum()),
+        "n_non_lenses": int((~labels).sum()),
+        "a": dict(zip(("auroc_low", "auroc_high"), intervals[0])),
+        "b": dict(zip(("auroc_low", "auroc_high"), intervals[1])),
+        "difference": asdict(difference),
+        "bootstrap": {"low": bootstrap[0], "high": bootstrap[1], **BOOTSTRAP},
+        "equivalence": {**asdict(equivalence), "alpha": ALPHA},
+        "agreement": {**score_agreement(scores_a, scores_b, options.threshold), "threshold": options.threshold},
+    }
+
+
+def _print_comparison(found: Dict[str, Any]) -> None:
+    """Print a comparison, a line for each number and its interval."""
+    difference, equivalence, agreement = found["difference"], found["equivalence"], found["agreement"]
+    level, margin = f"{difference['level']:.0%}", f"{equivalence['margin']:g}"
+    lines = {key: str(found[key]) for key in ("n_stamps", "n_lenses", "n_non_lenses")}
+    for side in "ab":
+        area = difference[f"auroc_{side}"]
+        interval = _interval(found[side]["auroc_low"], found[side]["auroc_high"])
+        lines[f"auroc_{side}"] = f"{area:.4f} {interval}  {found[side]['table']}"
+    lines["difference"] = (
+        f"{difference['difference']:+.4f} {_interval(difference['low'], difference['high'], '+')}  "
+        f"b minus a, {level} by DeLong, p {difference['p_value']:.3g}"
+    )
+    lines["bootstrap"] = (
+        f"{'':7} {_interval(found['bootstrap']['low'], found['bootstrap']['high'], '+')}  "
+        f"{level} of {found['bootstrap']['n_resamples']} resamples"
+    )
+    lines["equivalence"] = (
+        f"{'':7} {_interval(equivalence['low'], equivalence['high'], '+')}  {1 - 2 * equivalence['alpha']:.0%}, "
+        f"{'equivalent' if equivalence['equivalent'] else 'not shown to be equivalent'} within {margin}, "
+        f"p {equivalence['p_value']:.3g}"
+    )
+    lines["power"] = f"{equivalence['power']:.4f}  chance to show it if the AUROCs are equal"
+    for key in ("pearson", "spearman"):
+        lines[key] = "undefined" if agreement[key] is None else f"{agreement[key]:.4f}"
+    lines["largest_score_difference"] = f"{agreement['largest_score_difference']:.3g}"
+    lines["n_calls_differ"] = (
+        f"{agreement['n_calls_differ']} of {found['n_stamps']} at a threshold of {agreement['threshold']:g}"
+    )
+    for key, text in lines.items():
+        print(f"{key:24} {text}")
+
+
+def _interval(low: float, high: float, sign: str = "") -> str:
+    return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
+
+
 def _load(folder: str) -> Dataset:
     data = load_dataset(folder)
     n_aside = sum(row.action == SET_ASIDE for row in data.rejected)
@@ -252,9 +458,11 @@ def _balanced(data: Dataset, n_stamps: int) -> Dataset:
     return data.take(np.sort(rows))
 
 
-def _settings(options: argparse.Namespace) -> TrainingSettings:
-    settings = PRESETS[options.preset].settings[options.model]
-    given = {key: getattr(options, key) for key in ("epochs", "batch_size", "scaling")}
+def _settings(options: argparse.Namespace, of_mode: Dict[str, Any]) -> TrainingSettings:
+    """Settings of the preset, with what the mode replaces and then what was given."""
+    settings = replace(PRESETS[options.preset].settings[options.model], **of_mode)
+    names = ("epochs", "batch_size", "learning_rate", "schedule", "patience", "scaling")
+    given = {key: getattr(options, key) for key in names}
     return replace(settings, **{key: value for key, value in given.items() if value is not None})
 
 
@@ -309,7 +517,8 @@ def _check_run(run: Path, plan: Dict[str, Any]) -> None:
         if run.is_dir() and any(run.iterdir()):
             raise UserError(f"{run} holds other files; choose an empty or a new folder for --out")
         return
-    config = read_config(run)
+    config = {"mode": "faithful", **read_config(run)}
+    config["settings"] = asdict(TrainingSettings(**config["settings"]))  # of a run older than some of them
     changed = [key for key in plan if config.get(key) != plan[key]]
     if changed:
         raise UserError(f"{run} holds a run with other {', '.join(changed)}; choose another --out")

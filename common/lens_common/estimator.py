@@ -105,7 +105,8 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
             self.scaling_.transform(X), y.astype(bool), self.scaling_.transform(held_X), np.asarray(held_y, bool)
         )
         network = self.build_network(self.model, shape, self.seed)
-        checkpoint = Checkpoint(self.checkpoint, self.settings, self.seed, data) if self.checkpoint else None
+        counts = TrainingData(X, y.astype(bool), X[:0], y[:0])
+        checkpoint = Checkpoint(self.checkpoint, self.settings, self.seed, counts) if self.checkpoint else None
         self.history_ = train_network(network, data, self.settings, self.seed, checkpoint, monitor)
         self.network_, self.shape_ = network, shape
         return self

@@ -73,7 +73,7 @@ def check_labelled_scores(
     n_lenses = int(labels.sum())
     if need_both_classes and n_lenses in (0, len(labels)):
         raise UserError(
-            f"a ROC needs lenses and non-lenses, got {n_lenses} lenses and {len(labels) - n_lenses} "
+            f"the AUROC is undefined with one class only, got {n_lenses} lenses and {len(labels) - n_lenses} "
             "non-lenses; add stamps of the missing class"
         )
     return labels, scores
@@ -244,6 +244,63 @@ def auroc_interval(labels: np.ndarray, scores: np.ndarray, level: float = AUROC_
     return float(expit(logit(area) - half_width)), float(expit(logit(area) + half_width))
 
 
+def structural_components(labels: np.ndarray, scores: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """DeLong's structural components, as counts of stamps of the other class, ties half.
+
+    Counts are whole or half numbers, so equal ones have a variance of exactly zero; divided into
+    shares they might not.
+
+    Parameters
+    ----------
+    labels : bool array (N,)
+        As `check_labelled_scores` returns them, both classes being there.
+    scores : float64 array (N,)
+        The higher, the more like a lens.
+
+    Returns
+    -------
+    non_lenses_below : float64 array (n_lenses,)
+        Of each lens, the non-lenses that score below it.  Their sum over
+        ``n_lenses * n_non_lenses`` is the AUROC.
+    lenses_below : float64 array (n_non_lenses,)
+        Of each non-lens, the lenses that score below it.
+
+    References
+    ----------
+    Sun & Xu 2014, IEEE Signal Processing Letters 21, 1389: from midranks.
+    """
+    ranks = rankdata(scores)
+    return ranks[labels] - rankdata(scores[labels]), ranks[~labels] - rankdata(scores[~labels])
+
+
+def component_variance(non_lenses_below: np.ndarray, lenses_below: np.ndarray) -> float:
+    """DeLong's variance of an AUROC, or of a difference of two.
+
+    The variance is a quadratic form of the components, so that of a paired difference, with the
+    covariance in it, is the same formula for the differences of the components.
+
+    Parameters
+    ----------
+    non_lenses_below : float64 array (n_lenses,)
+        As of `structural_components`, or the difference of two of them; 2 lenses or more.
+    lenses_below : float64 array (n_non_lenses,)
+        As of `structural_components`, or the difference of two of them; 2 non-lenses or more.
+
+    Returns
+    -------
+    float
+        0 or more.
+
+    References
+    ----------
+    DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44, 837: equations 4 to 6.
+    """
+    n_lenses, n_non_lenses = len(non_lenses_below), len(lenses_below)
+    lens_part = np.var(non_lenses_below, ddof=1) / n_non_lenses**2 / n_lenses
+    non_lens_part = np.var(lenses_below, ddof=1) / n_lenses**2 / n_non_lenses
+    return float(lens_part + non_lens_part)
+
+
 def completeness_at_fpr(labels: np.ndarray, scores: np.ndarray, false_positive_rate: float) -> float:
     """Highest completeness on the empirical ROC at a false positive rate no higher than asked.
 
@@ -329,19 +386,12 @@ def evaluate_scores(
 
 
 def _delong(labels: np.ndarray, scores: np.ndarray) -> Tuple[float, float]:
-    """AUROC and DeLong's variance of it, by midranks (Sun & Xu 2014); NaN for one stamp in a class."""
-    n_lenses, n_non_lenses = int(labels.sum()), int((~labels).sum())
-    ranks = rankdata(scores)
-    # Counts of stamps of the other class, ties half.  They are whole or half numbers, so equal
-    # ones have a variance of exactly zero; divided into shares they might not.
-    non_lenses_below = ranks[labels] - rankdata(scores[labels])  # (n_lenses,)
-    lenses_below = ranks[~labels] - rankdata(scores[~labels])  # (n_non_lenses,)
-    area = non_lenses_below.sum() / (n_lenses * n_non_lenses)
-    if min(n_lenses, n_non_lenses) < 2:
+    """AUROC and DeLong's variance of it; NaN for one stamp in a class."""
+    non_lenses_below, lenses_below = structural_components(labels, scores)
+    area = non_lenses_below.sum() / (len(non_lenses_below) * len(lenses_below))
+    if min(len(non_lenses_below), len(lenses_below)) < 2:
         return float(area), float("nan")
-    lens_part = np.var(non_lenses_below, ddof=1) / n_non_lenses**2 / n_lenses
-    non_lens_part = np.var(lenses_below, ddof=1) / n_lenses**2 / n_non_lenses
-    return float(area), float(lens_part + non_lens_part)
+    return float(area), component_variance(non_lenses_below, lenses_below)
 
 
 def _clopper_pearson(share: float, n_trials: int, level: float) -> Tuple[float, float]:

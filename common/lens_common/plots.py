@@ -26,7 +26,7 @@ WIDTH_INCHES = 8.5
 MOST_STAMPS = 40
 
 # Okabe & Ito 2008, "Color Universal Design": told apart by colour-blind readers too.
-BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 
 # The two upper panels of a training history: key -> (label, colour).
 LOSSES = {"loss": ("training", BLUE), "validation_loss": ("validation", VERMILLION)}
@@ -39,6 +39,7 @@ STAMP_TICKS = (0, 3, 10, 30)
 STAMP_COLUMNS = 8
 STAMP_INCHES = 1.05
 TITLE_LETTERS = 17
+NAME_LETTERS = 40
 # The median absolute deviation of a normal distribution is sigma over this.
 SIGMA_OVER_MAD = 1.4826
 
@@ -191,6 +192,63 @@ def plot_scores(
         figure.legend(loc="outside lower center", ncols=3)
 
 
+def plot_comparison(
+    path: Union[str, Path],
+    labels: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    title: str,
+    threshold: float = 0.5,
+) -> None:
+    """Draw two sets of scores of the same stamps against each other, and both ROCs.
+
+    Non-lenses are drawn first, so that in a crowd the lenses are seen.  A stamp in the upper left or
+    lower right quarter is called a lens by one set only.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG file to write; one that is there is replaced.
+    labels : bool array (N,), or of 0 and 1
+        True or 1 for a lens.
+    scores : mapping of float arrays (N,), in [0, 1]
+        Two sets by name, of the same stamps in the same order; the first is on the horizontal axis.
+    title : str
+        Title of the figure.
+    threshold : float
+        In [0, 1].
+
+    Raises
+    ------
+    UserError
+        For a number of sets other than two; as `metrics.check_labelled_scores`, both classes being
+        needed; and for a file that cannot be written.
+    """
+    if len(scores) != 2:
+        raise UserError(f"a comparison needs 2 sets of scores, got {len(scores)}; name each")
+    checked = [check_labelled_scores(labels, values) for values in scores.values()]
+    labels = checked[0][0]
+    names = [_shortened(name) for name in scores]
+    with _figure(path, WIDTH_INCHES, 5) as figure:
+        figure.suptitle(title.replace("$", r"\$"), wrap=True)
+        left, right = figure.subplots(1, 2)
+        _draw_score_pairs(left, labels, checked[0][1], checked[1][1], threshold)
+        left.set(xlabel=f"score, {names[0]}", ylabel=f"score, {names[1]}")
+        # Both are seen where the second covers the first.
+        looks = ((GREEN, "-", 2.8), (PURPLE, (0, (5, 1)), 1.4))
+        for name, (_, values), (colour, style, width) in zip(names, checked, looks):
+            low, high = auroc_interval(labels, values)
+            label = f"{name}\nAUROC {auroc(labels, values):.3f} ({AUROC_LEVEL:.0%} interval {low:.3f} to {high:.3f})"
+            right.plot(*roc(labels, values)[:2], color=colour, linestyle=style, linewidth=width, label=label)
+            point = _point_at_threshold(labels, values, threshold)
+            right.plot(*point, "o", color=colour, clip_on=False, zorder=5)
+        right.plot([], [], "o", color=GREY, label=f"score > {threshold:g}")
+        right.plot((0, 1), (0, 1), ":", color=GREY, linewidth=1, label="chance")
+        right.set(xlabel="false positive rate", ylabel="completeness")
+        for axes in (left, right):
+            axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
+
+
 def plot_stamps(
     path: Union[str, Path],
     stamps: np.ndarray,
@@ -302,6 +360,28 @@ def _point_at_threshold(labels: np.ndarray, scores: np.ndarray, threshold: float
     """False positive rate and completeness of ``score > 0.5``."""
     counts = confusion(labels, scores, threshold)
     return counts.false_positives / np.sum(~labels), counts.true_positives / np.sum(labels)
+
+
+def _draw_score_pairs(
+    axes: Axes, labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray, threshold: float
+) -> None:
+    """Draw a point a stamp, smaller and fainter where there are many, with the threshold of each axis."""
+    axes.plot((0, 1), (0, 1), ":", color=GREY, linewidth=1)
+    axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1, label=f"threshold {threshold:g}")
+    axes.axhline(threshold, color=GREY, linestyle="--", linewidth=1)
+    share = min(1, 300 / len(labels))
+    for name, chosen, colour, marker in (("non-lenses", ~labels, VERMILLION, "^"), ("lenses", labels, BLUE, "o")):
+        look: Any = {"marker": marker, "facecolor": "none", "edgecolor": colour, "linewidth": 0.8, "zorder": 3}
+        size, alpha = 4 + 20 * share, 0.3 + 0.5 * share
+        axes.scatter(scores_a[chosen], scores_b[chosen], s=size, alpha=alpha, clip_on=False, **look)
+        axes.scatter([], [], s=24, label=f"{chosen.sum():,} {name}", **look)
+
+
+def _shortened(name: str) -> str:
+    """Both ends of a name that is too long for an axis; a dollar is no formula."""
+    if len(name) > NAME_LETTERS:
+        name = f"{name[:12]}\N{HORIZONTAL ELLIPSIS}{name[13 - NAME_LETTERS :]}"
+    return name.replace("$", r"\$")
 
 
 def _point_name(point: Tuple[float, float], threshold: float) -> str:

@@ -1,11 +1,14 @@
 """The twin protocol: the four methods by which the common code drives a network of any framework."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Protocol
+from typing import Dict, Mapping, Protocol
 
 import numpy as np
 
 from .errors import UserError
+
+# What the names of an optimiser's state begin with.
+OPTIMISERS = ("adam.", "adamw.", "rmsprop.")
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,44 @@ def check_side(shape: NetworkShape, least: int) -> None:
         raise UserError(f"this network needs stamps of {least} pixels a side or more, got {shape.side}")
 
 
-def check_names(expected: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
-    """Refuse a set of weights with a name missing or a name too many.
+def holds_training_state(weights: Mapping[str, np.ndarray]) -> bool:
+    """Whether weights come with all that an optimiser carries from step to step."""
+    return any(name.startswith(OPTIMISERS) for name in weights)
+
+
+def check_weights(expected: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray]) -> None:
+    """Refuse weights that are not those of a network.
+
+    Parameters
+    ----------
+    expected : dict of str to array
+        What the network's own `get_weights` gives, in the order of the graph.
+    weights : dict of str to array
+        To be set: the same names and shapes, any precision.
 
     Raises
     ------
     UserError
-        Naming up to three of the names.
+        Naming the first weight that is missing, unknown, of another shape, or not finite.
     """
-    missing, unused = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
-    for names, word in ((missing, "lack"), (unused, "hold the unknown")):
-        if names:
+    missing = [f"lack {name}" for name in expected if name not in weights]
+    unknown = [f"hold {name}, which it has not" for name in weights if name not in expected]
+    if missing or unknown:
+        found = " and ".join(names[0] for names in (missing, unknown) if names)
+        raise UserError(f"the weights are not of this network: they {found}; they belong to another model or version")
+    first = next(iter(expected))  # the kernels (filters, bands, H, W) that see the stamps
+    for name, own in expected.items():
+        given, needed = np.shape(weights[name]), own.shape
+        if given != needed:
+            cause = "the weights are for another model, or stamps of another side"
+            if name == first and len(given) == 4:
+                cause = f"the weights are for {given[1]} band{'s' if given[1] > 1 else ''}"
+            raise UserError(f"{name} has shape {given}, this network needs {needed}: {cause}")
+        if weights[name].dtype.kind not in "fiu":
+            raise UserError(f"{name} holds {weights[name].dtype}, no numbers; take the weights from a copy")
+        # An optimiser may go on beside an infinite average: a huge gradient squared.
+        if not name.startswith(OPTIMISERS) and not np.isfinite(weights[name]).all():
+            what = "NaN" if np.isnan(weights[name]).any() else "infinity"
             raise UserError(
-                f"the weights {word} {', '.join(names[:3])}{' ...' if names[3:] else ''}; "
-                "they belong to another model, number of bands or version"
+                f"the weights hold {what} in {name}: the training diverged; train again with a lower learning rate"
             )

@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import json
+import math
 import signal
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -20,6 +21,8 @@ from .progress import progress_bar
 from .protocol import Network
 
 PREDICT_BATCH = 128
+SCHEDULES = ("steps", "one-cycle")
+_BEST = "best/"
 Monitor = Callable[[np.ndarray, np.ndarray], Dict[str, Optional[float]]]
 
 
@@ -45,6 +48,11 @@ class TrainingSettings:
         Leave out the last, smaller batch of an epoch.
     scaling : str
         Name of the preprocessing.
+    schedule : {"steps", "one-cycle"}
+        How the rate falls; see `learning_rate_at`.
+    patience : int
+        End after so many epochs without a lower loss on the validation stamps, and take the weights of the
+        epoch with the lowest; 0: train to the last epoch.
     """
 
     epochs: int
@@ -55,6 +63,8 @@ class TrainingSettings:
     augmented: bool = False
     drop_tail: bool = False
     scaling: str = "sigma"
+    schedule: str = "steps"
+    patience: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "rate_steps"):
@@ -62,6 +72,10 @@ class TrainingSettings:
                 raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.schedule not in SCHEDULES:
+            raise UserError(f"no schedule named {self.schedule!r}; choose one of {', '.join(SCHEDULES)}")
+        if self.patience < 0:
+            raise UserError(f"patience must be 0 or more, got {self.patience}")
 
 
 @dataclass
@@ -84,28 +98,60 @@ class TrainingData:
 
 @dataclass
 class Progress:
-    """Where a training stands: enough, with the network's state, to go on from there."""
+    """Where a training stands: enough, with the network's state, to go on from there.
+
+    `best_weights` are those of the epoch with the lowest validation loss, where patience asks for them.
+    """
 
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
     history: List[Dict[str, Any]] = field(default_factory=list)
+    best_weights: Dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def learning_rate_at(epoch: int, settings: TrainingSettings) -> float:
-    """Learning rate of an epoch under CMU DeepLens' schedule.
+def learning_rate_at(epoch: int, settings: TrainingSettings, step: int = 0, n_steps: int = 1) -> float:
+    """Learning rate of a step.
 
-    The rate is lowered at the end of epoch i (from 0) if i > 0 and i is a multiple of
-    ``epochs // rate_steps``: the first stretch is one epoch longer.  120 epochs in 3
-    steps give 41, 40 and 39 epochs.
+    Parameters
+    ----------
+    epoch, step : int
+        From 0.
+    settings : TrainingSettings
+        ``steps`` is CMU DeepLens' schedule: the rate is lowered at the end of epoch i (from 0) if i > 0 and i is a
+        multiple of ``epochs // rate_steps``, so the first stretch is one epoch longer; 120 epochs in 3 steps give
+        41, 40 and 39 epochs.  ``one-cycle`` rises along a cosine over 30 % of all steps from 1/25 of
+        `learning_rate` to it, then falls along another to 4e-6 of it.
+    n_steps : int
+        Steps an epoch.
+
+    Returns
+    -------
+    float
+        Above 0.
+
+    References
+    ----------
+    Smith & Topin 2018, arXiv:1708.07120; the numbers are those of torch's OneCycleLR.
     """
+    rate = settings.learning_rate
+    if settings.schedule == "one-cycle":
+        last = settings.epochs * n_steps - 1
+        top = 0.3 * (last + 1) - 1
+        position = epoch * n_steps + step
+        if position <= top:
+            return _along_cosine(rate / 25, rate, position / top)
+        return _along_cosine(rate, rate / 25 / 1e4, (position - top) / (last - top))
     stretch = max(1, settings.epochs // settings.rate_steps)
     drops = max(0, epoch - 1) // stretch
-    rate = settings.learning_rate
     for _ in range(drops):  # multiplied one by one, as the original does: the last bit agrees
         rate *= settings.rate_drop
     return rate
+
+
+def _along_cosine(start: float, end: float, fraction: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))
 
 
 def train_network(
@@ -136,7 +182,7 @@ def train_network(
     Returns
     -------
     list of dict
-        One row an epoch: epoch, loss (mean over the stamps), learning_rate, seconds, and
+        One row an epoch: epoch, loss (mean over the stamps), learning_rate (of its last step), seconds, and
         validation_* where there are validation stamps.
 
     Raises
@@ -156,13 +202,14 @@ def train_network(
     kept = "the same command continues from the checkpoint" if checkpoint else "nothing is kept"
     total, done = settings.epochs * n_steps, progress.epoch * n_steps + progress.step
     with _caught_signals() as caught, progress_bar("training", total, "step", done) as bar:
-        while progress.epoch < settings.epochs:
-            rate, started = learning_rate_at(progress.epoch, settings), time.monotonic()
+        while progress.epoch < settings.epochs and not _stalled(progress, settings):
+            rate, started = learning_rate_at(progress.epoch, settings, n_steps - 1, n_steps), time.monotonic()
             batches = draw_batches(
                 len(labels), settings.batch_size, seed, progress.epoch, settings.drop_tail, progress.step
             )
             for step, rows, random_state in batches:
                 stamps = make_batch(data.stamps[rows], random_state, settings.augmented)
+                rate = learning_rate_at(progress.epoch, settings, step, n_steps)
                 progress.loss_sum += network.train_step(stamps, labels[rows], rate, random_state) * len(rows)
                 progress.step = step + 1
                 n_seen = min(progress.step * settings.batch_size, len(labels))
@@ -179,13 +226,31 @@ def train_network(
             row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / n_seen, "learning_rate": rate}
             row.update(_validate(network, data, monitor))
             row["seconds"] = round(progress.seconds + time.monotonic() - started, 3)
-            progress = Progress(epoch=progress.epoch + 1, history=[*progress.history, row])
+            best = progress.best_weights
+            if settings.patience and _is_best(row, progress.history):
+                best = network.get_weights()
+            progress = Progress(epoch=progress.epoch + 1, history=[*progress.history, row], best_weights=best)
             bar.write(_describe(row, settings.epochs), file=sys.stderr)
             if checkpoint:
                 checkpoint.save(network, progress)
             if caught and progress.epoch < settings.epochs:
                 raise Interrupted(caught[0], kept)
+    if progress.best_weights:
+        network.set_weights(progress.best_weights)
     return progress.history
+
+
+def _is_best(row: Dict[str, Any], history: List[Dict[str, Any]]) -> bool:
+    """Whether no epoch before had as low a loss on the validation stamps."""
+    return all(row["validation_loss"] < earlier["validation_loss"] for earlier in history)
+
+
+def _stalled(progress: Progress, settings: TrainingSettings) -> bool:
+    """Whether patience has run out; a training continued from its end has stalled before."""
+    if not settings.patience or not progress.history:
+        return False
+    losses = [row["validation_loss"] for row in progress.history]
+    return len(losses) - 1 - losses.index(min(losses)) >= settings.patience
 
 
 def predict_in_batches(network: Network, stamps: np.ndarray, progress: bool = False) -> np.ndarray:
@@ -207,7 +272,8 @@ class Checkpoint:
     path : str or Path
         An ``.npz`` file; replaced as a whole, so the last good one survives a failed write.
     settings, seed, data
-        What the training stands on; a checkpoint of another is refused.
+        What the training stands on; a checkpoint of another is refused.  The stamps are to be in counts: once
+        scaled, they may differ in the last bits between the interpreters that continue each other's trainings.
     seconds_between : float
         Least time between two checkpoints within an epoch.
     """
@@ -234,9 +300,11 @@ class Checkpoint:
         UserError
             If the file cannot be written; the one before stays.
         """
-        header = json.dumps({"fingerprint": self.fingerprint, **asdict(progress)})
+        header = json.dumps({"fingerprint": self.fingerprint, **asdict(replace(progress, best_weights={}))})
+        best = {f"{_BEST}{name}": values for name, values in progress.best_weights.items()}
+        arrays = {"__header__": np.array(header), **best, **network.get_weights(training_state=True)}
         try:
-            write_arrays(self.path, {"__header__": np.array(header), **network.get_weights(training_state=True)})
+            write_arrays(self.path, arrays)
         except OSError as error:
             raise UserError(
                 f"cannot write {self.path}: {error.strerror}; the checkpoint before it is kept, "
@@ -258,17 +326,22 @@ class Checkpoint:
             with np.load(self.path, allow_pickle=False) as stored:
                 header = json.loads(str(stored["__header__"]))
                 weights = {name: stored[name] for name in stored.files if name != "__header__"}
-            fingerprint, progress = header.pop("fingerprint"), Progress(**header)
+            best = {name[len(_BEST) :]: weights.pop(name) for name in [*weights] if name.startswith(_BEST)}
+            fingerprint, progress = header.pop("fingerprint"), replace(Progress(**header), best_weights=best)
         except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
             raise UserError(f"{self.path} is no checkpoint of ours ({error}); remove it to start anew") from error
         if fingerprint != self.fingerprint:
-            raise UserError(f"{self.path} belongs to a training with other settings or data; choose another folder")
+            raise UserError(
+                f"{self.path} belongs to a training with other settings, data or version; choose another folder"
+            )
         network.set_weights(weights)
         return progress
 
 
 def _check_data(data: TrainingData, settings: TrainingSettings) -> None:
     n_stamps, n_lenses = len(data.labels), int(np.sum(data.labels))
+    if settings.patience and len(data.validation_labels) == 0:
+        raise UserError("patience needs validation stamps to watch; add stamps, or leave it at 0")
     if n_lenses in (0, n_stamps):
         kind = "lenses" if n_lenses else "non-lenses"
         raise UserError(f"training needs both classes, got {n_stamps} stamps, all {kind}; add the other class")
@@ -284,7 +357,11 @@ def _validate(network: Network, data: TrainingData, monitor: Optional[Monitor]) 
     if len(labels) == 0:
         return {}
     scores = predict_in_batches(network, data.validation_stamps)
-    named = {"accuracy": float(np.mean((scores > 0.5) == labels)), **(monitor(labels, scores) if monitor else {})}
+    # The scores of some networks are 0 or 1 to the last digit, so they are clipped as Keras does.
+    of_truth = np.clip(np.where(labels, scores, 1 - scores), 1e-7, 1)
+    named: Dict[str, Optional[float]] = {"loss": float(-np.log(of_truth).mean())}
+    named["accuracy"] = float(np.mean((scores > 0.5) == labels))
+    named.update(monitor(labels, scores) if monitor else {})
     return {f"validation_{key}": value for key, value in named.items()}
 
 

@@ -1,5 +1,6 @@
 """The framework: how it is set up, what it is, and which networks it builds."""
 
+import argparse
 import contextlib
 import ctypes
 import fcntl
@@ -26,6 +27,9 @@ from lens_common.protocol import Network, NetworkShape
 NAME = "legacy"
 NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
 
+# Training settings that a mode replaces, by model.
+MODES: Dict[str, Dict[str, Dict[str, Any]]] = {"faithful": {}}
+
 # The part of -ffast-math that lets sums and exponentials be vectorised (to 4 units in the last place), a third more
 # speed for the ResNet; without what it does to NaN, infinity and, for the whole process, to denormal numbers.
 _CXXFLAGS = (
@@ -34,6 +38,17 @@ _CXXFLAGS = (
 
 # Locks of the compile folders in use: held for as long as the process lives.
 _claimed: List[TextIO] = []
+
+
+def add_options(parser: argparse.ArgumentParser, training: bool) -> None:
+    """Add the command line's options that only this framework has."""
+
+
+def configure(options: argparse.Namespace) -> None:
+    """Set up the framework as the command line says.
+
+    It says nothing of Theano, which takes ``THEANO_FLAGS`` from the environment.
+    """
 
 
 def prepare(dtype: str = "float32") -> None:

@@ -8,7 +8,7 @@ from keras import backend as K
 from keras.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D, Multiply
 
 from lens_common.batches import dropout_mask
-from lens_common.protocol import NetworkShape, check_names, check_side
+from lens_common.protocol import NetworkShape, check_side, check_weights, holds_training_state
 
 from .losses import clipped_binary_cross_entropy
 
@@ -88,8 +88,9 @@ class CNN:
 
     def set_weights(self, weights: Dict[str, np.ndarray]) -> None:
         """Set the weights, and the state of training where `weights` holds it."""
-        variables = self._variables(any(name.startswith("rmsprop.") for name in weights))
-        check_names(variables, weights)
+        training_state = holds_training_state(weights)
+        check_weights(self.get_weights(training_state), weights)
+        variables = self._variables(training_state)
         for name, variable in variables.items():
             K.set_value(variable, self._from_canonical(name, weights[name]))
 

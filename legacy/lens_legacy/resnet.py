@@ -10,7 +10,7 @@ from lasagne.init import GlorotUniform, HeNormal
 from lasagne.layers import DenseLayer, ElemwiseSumLayer, InputLayer, NonlinearityLayer, Pool2DLayer
 from lasagne.nonlinearities import identity, sigmoid
 
-from lens_common.protocol import NetworkShape, check_names, check_side
+from lens_common.protocol import NetworkShape, check_side, check_weights, holds_training_state
 
 from .layers import BatchNormLayer, SameConv2DLayer, batch_norm, elu
 from .losses import weighted_sigmoid_cross_entropy
@@ -132,12 +132,11 @@ class ResNet:
 
     def set_weights(self, weights: Dict[str, np.ndarray]) -> None:
         """Set the weights, and the state of training where `weights` holds it."""
+        training_state = holds_training_state(weights)
+        check_weights(self.get_weights(training_state), weights)
         variables = {_canonical_name(p): p for p in self._parameters()}
-        if any(name.startswith("adam.") for name in weights):
-            if self._train is None:
-                self._compile_training()
+        if training_state:
             variables.update(self._adam)
-        check_names(variables, weights)
         for name, variable in variables.items():
             variable.set_value(_floats(_to_canonical(variable.name or name, weights[name])))
 

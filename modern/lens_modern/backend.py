@@ -1,5 +1,6 @@
 """The framework: how it is set up, what it is, and which networks it builds."""
 
+import argparse
 import importlib
 import os
 import platform
@@ -11,20 +12,100 @@ import torch
 from lens_common.errors import UserError
 from lens_common.protocol import Network, NetworkShape
 
+from .idiomatic import in_bfloat16
+
 NAME = "modern"
 NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
 
 
-def prepare(dtype: str = "float32") -> None:
-    """Set up PyTorch: all cores, one precision.
+# Training settings that a mode replaces, by model.
+MODES: dict[str, dict[str, dict[str, Any]]] = {
+    "faithful": {},
+    "idiomatic": {
+        "resnet": {"schedule": "one-cycle", "learning_rate": 3e-3, "patience": 10},
+        "cnn": {"schedule": "one-cycle", "learning_rate": 3e-3, "patience": 10},
+    },
+}
+_PRECISIONS = ("auto", "float32", "bfloat16", "float64")
+
+# What `prepare` was told last; empty before.
+_chosen: dict[str, Any] = {}
+
+
+def add_options(parser: argparse.ArgumentParser, training: bool) -> None:
+    """Add the command line's options that only this framework has."""
+    parser.add_argument(
+        "--device", default="auto", metavar="D", help="cpu, cuda, cuda:1 ...; auto, the default: cuda if there is one"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=_PRECISIONS,
+        default="auto",
+        help="auto, the default: float32, but bfloat16 in idiomatic training where the processor computes in it",
+    )
+    if training:
+        parser.add_argument(
+            "--mode",
+            choices=MODES,
+            default="faithful",
+            help="faithful, the default: as Lasagne and Keras train; idiomatic: as PyTorch would today",
+        )
+
+
+def configure(options: argparse.Namespace) -> None:
+    """Set up the framework as the command line says.
+
+    Raises
+    ------
+    UserError
+        If there is no such device.
+    """
+    if not hasattr(options, "device"):
+        return
+    prepare(
+        "float64" if options.precision == "float64" else "float32",
+        device=options.device,
+        bfloat16={"auto": None, "bfloat16": True}.get(options.precision, False),
+        mode=getattr(options, "mode", "faithful"),
+    )
+
+
+def prepare(
+    dtype: str = "float32", device: str = "auto", bfloat16: bool | None = False, mode: str = "faithful"
+) -> None:
+    """Set up PyTorch: one device, all cores, one precision.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
         Precision of every tensor in the networks built from here on.
+    device : str
+        As torch names it, or auto.
+    bfloat16 : bool, optional
+        Whether convolutions and matrix products run in bfloat16; None: in idiomatic mode, where
+        the processor computes in it.
+    mode : str
+        A key of `MODES`.
+
+    Raises
+    ------
+    UserError
+        If there is no such device.
     """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device).numpy(force=True)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"torch cannot use the device {device!r}: {reason}; name another with --device") from error
+    if device != "cpu" or _chosen.get("device", "cpu") != "cpu":  # it slows every call down a little
+        torch.set_default_device(device)
     torch.set_default_dtype(getattr(torch, dtype))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
+    if bfloat16 is None:
+        bfloat16 = mode == "idiomatic" and _computes_in_bfloat16(device)
+    _chosen.update(device=device, bfloat16=bfloat16, mode=mode)
 
 
 def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
@@ -46,18 +127,41 @@ def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
     """
     if model not in NETWORKS:
         raise UserError(f"no model named {model!r}; choose one of {', '.join(NETWORKS)}")
-    prepare()
-    module = importlib.import_module(f"{__package__}.{model}")
-    return getattr(module, NETWORKS[model])(shape, seed)
+    if not _chosen:
+        prepare()
+    idiomatic = _chosen["mode"] == "idiomatic"
+    module = importlib.import_module(f"{__package__}.{'idiomatic' if idiomatic else model}")
+    network = getattr(module, f"{'Idiomatic' if idiomatic else ''}{NETWORKS[model]}")(shape, seed)
+    if _chosen["bfloat16"]:
+        network._logits = in_bfloat16(network._logits, torch.device(_chosen["device"]).type)
+    return network
 
 
 def describe() -> dict[str, Any]:
     """Versions and settings of the framework, for a run's ``environment.json``."""
+    if not _chosen:
+        prepare()
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "device": _device_name(),
         "dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "bfloat16": _chosen["bfloat16"],
+        "mode": _chosen["mode"],
         "blas": "mkl" if torch.backends.mkl.is_available() else "none of its own",
         "threads": str(torch.get_num_threads()),
     }
+
+
+def _computes_in_bfloat16(device: str) -> bool:
+    """Whether the processor has instructions for bfloat16; elsewhere it is slower than float32."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch offers no public question
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+
+
+def _device_name() -> str:
+    device = torch.device(_chosen["device"])
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

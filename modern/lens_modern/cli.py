@@ -2,12 +2,12 @@
 
 from lens_common.cli import run_command_line
 
-from . import backend
+from . import backend, export
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command; return the exit status."""
-    return run_command_line(backend, arguments)
+    return run_command_line(backend, arguments, extra_verbs=[export.add_verb])
 
 
 if __name__ == "__main__":

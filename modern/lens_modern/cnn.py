@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lens_common.batches import dropout_mask
-from lens_common.protocol import NetworkShape, check_names, check_side
+from lens_common.protocol import NetworkShape, check_side, check_weights, holds_training_state
 
 from .faithful import RMSprop, max_pool
 from .losses import clipped_binary_cross_entropy
@@ -68,7 +68,7 @@ class CNN:
         mask = dropout_mask(random_state, (len(stamps), *self.pooled), DROPOUT_RATE)
         one_hot = np.stack([1 - labels, labels], axis=1)  # (N, 2): non-lens, lens
         self.graph.zero_grad()
-        loss = clipped_binary_cross_entropy(_floats(one_hot), self._probabilities(stamps, _floats(mask))).mean()
+        loss = self._loss(_floats(one_hot), self._logits(stamps, _floats(mask))).mean()
         loss.backward()
         self.optimizer.step(learning_rate)
         return loss.item()
@@ -76,23 +76,30 @@ class CNN:
     @torch.inference_mode()
     def predict(self, stamps: np.ndarray) -> np.ndarray:
         """Probability that each stamp holds a lens, (N,) in [0, 1]."""
-        return self._probabilities(stamps)[:, 1].numpy()
+        return torch.softmax(self._logits(stamps), dim=1)[:, 1].numpy(force=True)
 
     def get_weights(self, training_state: bool = False) -> dict[str, np.ndarray]:
         """Canonical weights by name; with `training_state`, RMSprop's averages and step count too."""
-        return {name: value.detach().numpy().copy() for name, value in self._variables(training_state).items()}
+        return {name: value.numpy(force=True).copy() for name, value in self._variables(training_state).items()}
 
     @torch.no_grad()
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set the weights, and the state of training where `weights` holds it."""
-        variables = self._variables(any(name.startswith("rmsprop.") for name in weights))
-        check_names(variables, weights)
+        training_state = holds_training_state(weights)
+        check_weights(self.get_weights(training_state), weights)
+        variables = self._variables(training_state)
         for name, variable in variables.items():
             variable.copy_(torch.as_tensor(weights[name]))
 
-    def _probabilities(self, stamps: np.ndarray, mask: Tensor | float = 1.0) -> Tensor:
-        features = max_pool(torch.relu(self.conv(_floats(stamps))), 4)  # (N, 32, H, W)
-        return torch.softmax(self.dense((features * mask).flatten(1)), dim=1)
+    def _logits(self, stamps: np.ndarray, mask: Tensor | float = 1.0) -> Tensor:
+        features = self._pool(torch.relu(self.conv(_floats(stamps))))  # (N, 32, H, W)
+        return self.dense((features * mask).flatten(1))
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        return max_pool(maps, 4)
+
+    def _loss(self, one_hot: Tensor, logits: Tensor) -> Tensor:
+        return clipped_binary_cross_entropy(one_hot, torch.softmax(logits, dim=1))
 
     def _variables(self, training_state: bool) -> dict[str, Tensor]:
         variables = dict(self.graph.state_dict())

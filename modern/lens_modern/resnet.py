@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from lens_common.protocol import NetworkShape, check_names, check_side
+from lens_common.protocol import NetworkShape, check_side, check_weights, holds_training_state
 
 from .faithful import Adam, BatchNormLayer, glorot_uniform, he_normal
 from .losses import weighted_sigmoid_cross_entropy
@@ -146,7 +146,7 @@ class ResNet:
     ) -> float:
         """Take one step of Adam on a batch; return the mean loss before it."""
         self.graph.train().zero_grad()
-        loss = weighted_sigmoid_cross_entropy(self.graph(_floats(stamps)), _floats(labels)[:, None]).mean()
+        loss = weighted_sigmoid_cross_entropy(self._logits(stamps), _floats(labels)[:, None]).mean()
         loss.backward()
         self.optimizer.step(learning_rate)
         return loss.item()
@@ -154,7 +154,8 @@ class ResNet:
     @torch.inference_mode()
     def predict(self, stamps: np.ndarray) -> np.ndarray:
         """Probability that each stamp holds a lens, (N,) in [0, 1]."""
-        return torch.sigmoid(self.graph.eval()(_floats(stamps)))[:, 0].numpy()
+        self.graph.eval()
+        return torch.sigmoid(self._logits(stamps))[:, 0].numpy(force=True)
 
     def get_weights(self, training_state: bool = False) -> dict[str, np.ndarray]:
         """Canonical weights by name; with `training_state`, Adam's moments and step count too."""
@@ -163,10 +164,14 @@ class ResNet:
     @torch.no_grad()
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set the weights, and the state of training where `weights` holds it."""
-        variables = self._variables(any(name.startswith("adam.") for name in weights))
-        check_names(variables, weights)
+        training_state = holds_training_state(weights)
+        check_weights(self.get_weights(training_state), weights)
+        variables = self._variables(training_state)
         for name, variable in variables.items():
             variable.copy_(_floats(weights[name]))
+
+    def _logits(self, stamps: np.ndarray) -> Tensor:
+        return self.graph(_floats(stamps))
 
     def _variables(self, training_state: bool) -> dict[str, Tensor]:
         variables = dict(self.graph.state_dict())
@@ -197,4 +202,4 @@ def _floats(values: np.ndarray) -> Tensor:
 
 
 def _to_canonical(value: Tensor) -> np.ndarray:
-    return value.detach().contiguous().numpy().copy()
+    return np.array(value.numpy(force=True), order="C")

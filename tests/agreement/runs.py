@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from lens_common.protocol import NetworkShape
-from lens_common.scaling import make_scaling
 from lens_common.training import TrainingData, TrainingSettings, predict_in_batches, train_network
 
 
@@ -62,7 +61,7 @@ def main(arguments=None):
         written[f"loss{seed}"] = np.array([row["loss"] for row in history])
         written[f"seconds{seed}"] = np.array(sum(row["seconds"] for row in history))
         written[f"scores{seed}"] = predict_in_batches(network, test_stamps)
-        print(f"{options.side} {options.model} seed {seed}: loss {history[-1]['loss']:.4f}", file=sys.stderr, flush=True)
+        print(f"{options.side} {options.model} seed {seed} is done", file=sys.stderr, flush=True)
     np.savez(options.out, **written)
 
 

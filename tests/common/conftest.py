@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lens_common.batches import dropout_mask
-from lens_common.protocol import check_names
+from lens_common.protocol import check_weights
 
 NOBODY = 65534
 BLOCK = 2880  # bytes; FITS comes in blocks of this size (FITS standard 4.0, section 3.1)
@@ -123,7 +123,7 @@ class TinyNetwork:
         return {name: self.state[name] for name in names}
 
     def set_weights(self, weights):
-        check_names(self.get_weights("velocity" in weights), weights)
+        check_weights(self.get_weights("velocity" in weights), weights)
         self.state.update({name: np.array(weights[name]) for name in weights})
 
     def _score(self, pixels):

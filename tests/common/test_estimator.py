@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from lens_common.errors import UserError
 from lens_common.estimator import LensClassifier
 from lens_common.protocol import NetworkShape
+from lens_common.scaling import Sigma
 from lens_common.training import TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=30, batch_size=10, learning_rate=0.02, scaling="sigma")
@@ -183,6 +184,13 @@ def test_no_validation_stamps_are_needed(new_estimator, scaling):
 def test_a_fit_leaves_its_checkpoint_where_it_was_told(new_estimator, tmp_path):
     new_estimator(checkpoint=tmp_path / "c.npz").fit(X, Y)
     assert (tmp_path / "c.npz").exists()
+
+
+def test_a_fit_goes_on_though_another_numpy_scales_to_other_last_bits(new_estimator, tmp_path, monkeypatch):
+    first = new_estimator(checkpoint=tmp_path / "c.npz").fit(X, Y)
+    transform = Sigma.transform
+    monkeypatch.setattr(Sigma, "transform", lambda self, stamps: np.nextafter(transform(self, stamps), np.float32(9)))
+    assert new_estimator(checkpoint=tmp_path / "c.npz").fit(X, Y).history_ == first.history_
 
 
 @pytest.mark.parametrize(

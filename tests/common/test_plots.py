@@ -9,10 +9,11 @@ import pytest
 from matplotlib.image import imread
 
 from lens_common.errors import UserError
-from lens_common.plots import plot_history, plot_roc, plot_scores, plot_stamps
+from lens_common.plots import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps
 
 LABELS = np.arange(60) % 2 == 0
 SCORES = np.random.RandomState(0).uniform(size=60) * (0.6 + 0.4 * LABELS)
+PAIR = {"A: first.csv": SCORES, "B: second.csv": SCORES**2}
 HISTORY = [{"epoch": epoch, "loss": 1 / epoch, "learning_rate": 1e-3, "seconds": 2.0} for epoch in (1, 2, 3)]
 VALIDATED = [dict(epoch, validation_loss=0.5, validation_accuracy=None, validation_auroc=0.7) for epoch in HISTORY]
 STAMPS = np.random.RandomState(1).normal(size=(10, 2, 45, 45)).astype(np.float32)
@@ -31,11 +32,12 @@ def picture_size(path):
     [
         (lambda path: plot_roc(path, LABELS, SCORES, "title"), (1275, 660)),
         (lambda path: plot_scores(path, LABELS, SCORES, "title"), (1275, 600)),
+        (lambda path: plot_comparison(path, LABELS, PAIR, "title"), (1275, 750)),
         (lambda path: plot_history(path, HISTORY, "title"), (1275, 732)),
         (lambda path: plot_history(path, VALIDATED, "title"), (1275, 972)),
         (lambda path: plot_stamps(path, STAMPS, TITLES, "title"), (1260, 504)),
     ],
-    ids=["roc", "scores", "history", "validated history", "stamps"],
+    ids=["roc", "scores", "comparison", "history", "validated history", "stamps"],
 )
 def test_a_plot_is_a_png_of_the_expected_size(tmp_path, draw, size):
     draw(tmp_path / "plot.png")
@@ -88,10 +90,11 @@ def test_a_plot_leaves_the_reader_s_settings_as_they_were(tmp_path):
 def test_plots_never_import_pyplot(tmp_path):
     code = (
         "import os, sys, numpy as np\n"
-        "from lens_common.plots import plot_history, plot_roc, plot_scores, plot_stamps\n"
+        "from lens_common.plots import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps\n"
         "os.chdir(sys.argv[1])\n"
         "plot_roc('roc.png', [1, 0], [0.9, 0.1], 'title')\n"
         "plot_scores('scores.png', [1, 0], [0.9, 0.1], 'title')\n"
+        "plot_comparison('comparison.png', [1, 0], {'A': [0.9, 0.1], 'B': [0.1, 0.9]}, 'title')\n"
         "plot_history('history.png', [dict(epoch=1, loss=1, learning_rate=1e-3, seconds=1)], 'title')\n"
         "plot_stamps('stamps.png', np.ones((1, 9, 9)), ['one'], 'title')\n"
         "print('matplotlib.pyplot' in sys.modules)\n"
@@ -108,6 +111,19 @@ def test_plots_never_import_pyplot(tmp_path):
 def test_a_degenerate_roc_is_drawn(tmp_path, scores):
     plot_roc(tmp_path / "roc.png", LABELS, scores, "title")
     assert picture_size(tmp_path / "roc.png") == (1275, 660)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("scores", [np.full(60, 0.3), LABELS * 1.0, ~LABELS * 1.0], ids=["tied", "perfect", "wrong"])
+def test_a_degenerate_comparison_is_drawn(tmp_path, scores):
+    plot_comparison(tmp_path / "comparison.png", LABELS, {"A": SCORES, "B": scores}, "title", 1.0)
+    assert picture_size(tmp_path / "comparison.png") == (1275, 750)
+
+
+def test_names_of_scores_may_be_long_and_hold_dollars(tmp_path):
+    pair = {"A: " + "long_" * 50: SCORES, "B: $\\undefined$.csv": SCORES}
+    plot_comparison(tmp_path / "comparison.png", LABELS, pair, "$\\undefined$")
+    assert picture_size(tmp_path / "comparison.png") == (1275, 750)
 
 
 def test_the_scores_of_one_class_are_drawn(tmp_path):
@@ -166,6 +182,11 @@ def test_a_stamp_looks_the_same_in_another_unit(tmp_path):
 def test_bad_stamps_are_a_sentence_with_the_value(tmp_path, shape, message):
     with pytest.raises(UserError, match=message):
         plot_stamps(tmp_path / "stamps.png", np.zeros(shape), ["one", "two"], "title")
+
+
+def test_a_comparison_of_three_sets_is_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="2 sets of scores, got 3"):
+        plot_comparison(tmp_path / "comparison.png", LABELS, {**PAIR, "C": SCORES}, "title")
 
 
 def test_an_empty_history_is_a_mistake(tmp_path):

@@ -449,7 +449,9 @@ def changed_label():
     ids=["rate", "epochs", "scaling", "seed", "pixel", "label"],
 )
 def test_a_checkpoint_of_another_training_is_refused(new_network, kept, change):
-    with pytest.raises(UserError, match=r"c\.npz belongs to a training with other settings or data; choose another"):
+    with pytest.raises(
+        UserError, match=r"c\.npz belongs to a training with other settings, data or version; choose another"
+    ):
         new_checkpoint(kept, **change).load(new_network())
 
 
@@ -591,3 +593,88 @@ def test_a_full_disk_ends_the_training_and_the_last_good_checkpoint_survives(
 def test_a_folder_that_is_gone_is_told(new_network, tmp_path):
     with pytest.raises(UserError, match="cannot write .*: No such file or directory"):
         train(new_network(), tmp_path / "gone/c.npz")
+
+
+ONE_CYCLE = TrainingSettings(epochs=5, batch_size=6, learning_rate=1.0, schedule="one-cycle")
+
+
+@pytest.mark.parametrize(
+    "epoch, step, expected",
+    [(0, 0, 1 / 25), (1, 0, (1 + 1 / 25) / 2), (2, 0, 1.0), (4, 1, 4e-6)],  # 10 steps: the top is the third
+    ids=["first", "half way up", "top", "last"],
+)
+def test_one_cycle_rises_for_three_tenths_of_the_steps_and_falls_for_the_rest(epoch, step, expected):
+    steps = {0: 0, 1: 1, 2: 2, 4: 9}[epoch]
+    assert learning_rate_at(steps // 2, ONE_CYCLE, steps % 2, 2) == pytest.approx(expected, rel=1e-9)
+
+
+class Scripted:
+    """A network whose validation loss follows a list; its only weight counts epochs."""
+
+    def __init__(self, of_truth):
+        self.of_truth, self.epochs = of_truth, 0
+
+    def train_step(self, stamps, labels, learning_rate, random_state):
+        return 0.0
+
+    def predict(self, stamps):
+        self.epochs += 1
+        score = self.of_truth[self.epochs - 1]
+        return np.where(DATA.validation_labels, score, 1 - score)
+
+    def get_weights(self, training_state=False):
+        return {"epochs": np.array(self.epochs)}
+
+    def set_weights(self, weights):
+        self.epochs = int(weights["epochs"])
+
+
+# The loss is lowest after the third epoch.
+OF_TRUTH = [0.5, 0.6, 0.8, 0.7, 0.75, 0.9]
+PATIENT = TrainingSettings(epochs=6, batch_size=22, learning_rate=1.0, patience=2)
+
+
+def test_patience_ends_a_training_and_takes_the_best_weights():
+    network = Scripted(OF_TRUTH)
+    history = train_network(network, DATA, PATIENT, SEED)
+    assert len(history) == 5 and network.epochs == 3
+
+
+def test_the_validation_loss_is_the_mean_cross_entropy():
+    history = train_network(Scripted(OF_TRUTH), DATA, PATIENT, SEED)
+    assert [row["validation_loss"] for row in history] == pytest.approx([-np.log(p) for p in OF_TRUTH[:5]], rel=1e-6)
+
+
+def test_without_patience_every_epoch_is_trained_and_the_last_weights_count():
+    network = Scripted(OF_TRUTH)
+    assert len(train_network(network, DATA, replace(PATIENT, patience=0), SEED)) == 6 and network.epochs == 6
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 5])
+def test_a_patient_training_that_was_stopped_ends_as_it_would_have(tmp_path, stop_after):
+    class Stopped(Exception):
+        pass
+
+    class Stopping(Checkpoint):
+        def save(self, network, progress):
+            super().save(network, progress)
+            if progress.epoch == stop_after:
+                raise Stopped
+
+    with pytest.raises(Stopped):
+        train_network(Scripted(OF_TRUTH), DATA, PATIENT, SEED, Stopping(tmp_path / "c.npz", PATIENT, SEED, DATA))
+    network = Scripted(OF_TRUTH)
+    history = train_network(network, DATA, PATIENT, SEED, Checkpoint(tmp_path / "c.npz", PATIENT, SEED, DATA))
+    assert len(history) == 5 and network.epochs == 3
+
+
+def test_patience_without_validation_stamps_is_refused():
+    bare = replace(DATA, validation_stamps=DATA.stamps[:0], validation_labels=DATA.labels[:0])
+    with pytest.raises(UserError, match="patience needs validation stamps"):
+        train_network(Scripted(OF_TRUTH), bare, PATIENT, SEED)
+
+
+@pytest.mark.parametrize("field, value", [("schedule", "spiral"), ("patience", -1)])
+def test_an_unknown_schedule_or_a_negative_patience_is_refused(field, value):
+    with pytest.raises(UserError, match=field):
+        replace(PATIENT, **{field: value})

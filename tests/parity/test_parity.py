@@ -4,10 +4,15 @@ Each interpreter runs record.py on the same stored batches; what they wrote is c
 Errors are relative to the root mean square of each tensor.
 """
 
+import json
+import math
 import re
+import subprocess
 
 import numpy as np
 import pytest
+
+from .conftest import PYTHON
 
 # Biases that a following batch norm takes off again, directly or behind the identity shortcuts of their stage: their
 # gradient is rounding noise, and Adam makes full steps of it.
@@ -41,6 +46,37 @@ def relative_error(values, expected):
 EXACT = {"float32": 1e-5, "float64": 1e-10}
 both_precisions = pytest.mark.parametrize("dtype", ["float32", "float64"])
 both_models = pytest.mark.parametrize("model", ["resnet", "cnn"])
+
+
+# Prints {"resnet 1": [[name, shape], ...], ...} for every model and number of bands.
+MANIFEST = """
+import importlib, json, sys
+backend = importlib.import_module(f"lens_{sys.argv[1]}.backend")
+from lens_common.protocol import NetworkShape
+weights = {f"{model} {bands}": backend.build_network(model, NetworkShape(bands), 1).get_weights()
+           for model in ("resnet", "cnn") for bands in (1, 3, 4)}
+print(json.dumps({key: [[name, v.shape] for name, v in layers.items()] for key, layers in weights.items()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def manifests():
+    """Every weight's name and shape, of both sides, by model and bands."""
+    commands = {side: [str(python), "-c", MANIFEST, side] for side, python in PYTHON.items()}
+    done = {side: subprocess.run(command, capture_output=True, text=True) for side, command in commands.items()}
+    assert all(one.returncode == 0 for one in done.values()), [one.stderr[-1000:] for one in done.values()]
+    return {side: json.loads(one.stdout.splitlines()[-1]) for side, one in done.items()}
+
+
+@both_models
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_both_twins_have_the_same_layers(manifests, model, bands):
+    legacy, modern = (dict(manifests[side][f"{model} {bands}"]) for side in ("legacy", "modern"))
+    assert legacy == modern
+    # Another band adds 32 kernels of 7x7, or of 3x3; running averages are no parameters.
+    expected = {"resnet": 3_508_545 + 32 * 49 * (bands - 1), "cnn": 6_722 + 32 * 9 * (bands - 1)}[model]
+    trained = [shape for name, shape in legacy.items() if not name.endswith((".mean", ".inv_std"))]
+    assert sum(math.prod(shape) for shape in trained) == expected
 
 
 @both_models

@@ -107,6 +107,14 @@ def adam_of_torch():
     resnet.Adam = Adam
 
 
+def adam_faster_by_a_thousandth():
+    class Adam(faithful.Adam):
+        def step(self, learning_rate, *arguments):
+            super().step(1.001 * learning_rate, *arguments)
+
+    resnet.Adam = Adam
+
+
 def rmsprop_of_torch():
     class RMSprop(faithful.RMSprop):
         def step(self, learning_rate, rho=0.99, epsilon=1e-8):
@@ -116,11 +124,11 @@ def rmsprop_of_torch():
 
 
 def flattened_channels_last():
-    def probabilities(self, stamps, mask=1.0):
-        features = cnn.max_pool(torch.relu(self.conv(cnn._floats(stamps))), 4)
-        return torch.softmax(self.dense((features * mask).permute(0, 2, 3, 1).flatten(1)), dim=1)
+    def logits(self, stamps, mask=1.0):
+        features = self._pool(torch.relu(self.conv(cnn._floats(stamps))))
+        return self.dense((features * mask).permute(0, 2, 3, 1).flatten(1))
 
-    cnn.CNN._probabilities = probabilities
+    cnn.CNN._logits = logits
 
 
 def pooling_of_torch():

@@ -1,0 +1,137 @@
+"""Write docs/differences.md from the `# DIFFERS` marks in the sources, differences.toml and the stored results.
+
+.venv-modern/bin/python docs/differences.py [--check]
+"""
+
+import ast
+import csv
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import tomllib
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PAGE = HERE / "differences.md"
+SIDES = {"legacy": ROOT / "legacy/lens_legacy", "modern": ROOT / "modern/lens_modern"}
+LINES = 4  # shown from a mark on, at most
+
+
+def marks(side):
+    """Code behind each mark of a side, by topic: (place, lines)."""
+    found = {}
+    for path in sorted(SIDES[side].glob("*.py")):
+        source = path.read_text()
+        lines = source.splitlines()
+        for number, line in enumerate(lines):
+            match = re.search(r"# DIFFERS: ([\w ]+): ", line)
+            if match:
+                shown = lines[number : number + LINES]
+                if not line.lstrip().startswith("#"):
+                    shown = shown[:2]
+                end = next((i for i, text in enumerate(shown) if not text.strip()), len(shown))
+                place = f"{path.relative_to(ROOT)}, {enclosing(ast.parse(source), number + 1)}"
+                found[match[1]] = place, textwrap.dedent("\n".join(shown[:end]))
+    return found
+
+
+def enclosing(tree, line):
+    """Dotted name of the definition that holds a line, or that begins just below it."""
+    names, body = [], tree.body
+    while True:
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        inner = [node for node in body if isinstance(node, kinds) and node.lineno - 1 <= line <= node.end_lineno]
+        if not inner:
+            return f"`{'.'.join(names)}`"
+        names.append(inner[0].name)
+        body = inner[0].body
+
+
+def table(rows):
+    """A Markdown table; the first row is its head."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def planted_rows():
+    """What was planted -> its row of results/agreement/planted.csv."""
+    with open(ROOT / "results/agreement/planted.csv") as file:
+        rows = list(csv.DictReader(file))
+    named = [row["planted"] if " " not in row["planted"] else f"{row['planted']}, {row['model']}" for row in rows]
+    return dict(zip(named, rows))
+
+
+def effect(row):
+    """A sentence on what a planted difference did."""
+    score = float(row["largest_score_difference"])
+    verdict = "seen by the ROCs" if row["equivalent"] == "False" else "not seen by the ROCs"
+    return [
+        f"`{row['planted']}`" if " " not in row["planted"] else row["planted"],
+        {"resnet": "ResNet", "cnn": "CNN"}[row["model"]],
+        f"{float(row['difference']):+.5f} ± {float(row['standard_error']):.5f}",
+        f"{score:.4f}" if score < 0.1 else f"{score:.2f}",
+        verdict,
+        f"`{row['seen_by']}`",
+    ]
+
+
+HEAD = [
+    "left in",
+    "network",
+    "AUROC, modern less legacy",
+    "largest change of a score",
+    "ROC",
+    "first seen by parity at",
+]
+
+
+def page():
+    """The whole page."""
+    texts = tomllib.loads((HERE / "differences.toml").read_text())["topic"]
+    code = {side: marks(side) for side in SIDES}
+    planted = planted_rows()
+    parts = [(HERE / "differences-intro.md").read_text().strip().format(**figures())]
+    for topic in texts:
+        cells = "".join(
+            f"<td valign=top>\n\n{place}\n\n```python\n{lines}\n```\n\n</td>"
+            for place, lines in (code[side][topic["name"]] for side in SIDES)
+        )
+        parts.append(f"## {topic['title']}\n\n{' '.join(topic['why'].split())}")
+        parts.append(f"<table><tr><th>Lasagne or Keras on Theano</th><th>PyTorch</th></tr><tr>{cells}</tr></table>")
+        if topic["traps"]:
+            parts.append(table([HEAD, *(effect(planted[trap]) for trap in topic["traps"])]))
+        parts.append(f"Guarded by `{topic['guard']}`.")
+    known = {trap for topic in texts for trap in topic["traps"]}
+    others = [effect(row) for trap, row in planted.items() if trap not in known]
+    outro = (HERE / "differences-outro.md").read_text().strip()
+    parts.append(outro.format(others=table([HEAD, *others]), **figures()))
+    made = "<!-- Made by `make docs` from the sources, differences*.md, differences.toml and results/; edit those. -->"
+    return "\n\n".join([made, *parts]) + "\n"
+
+
+def figures():
+    """Numbers of the stored runs that the text names."""
+    named = {}
+    for model in ("resnet", "cnn"):
+        about = json.loads((ROOT / f"results/agreement/{model}.json").read_text())
+        verdict, seeds = about["verdict"], about["seeds"]
+        named[f"{model}_difference"] = f"{verdict['difference']:+.6f}"
+        named[f"{model}_interval"] = f"[{verdict['low']:+.6f}, {verdict['high']:+.6f}]"
+        named[f"{model}_largest"] = f"{max(abs(row['difference']) for row in seeds):.6f}"
+        named[f"{model}_score"] = f"{max(row['largest_score_difference'] for row in seeds):.4f}"
+        aurocs = [row["auroc_a"] for row in seeds]
+        named[f"{model}_range"] = f"{min(aurocs):.3f} to {max(aurocs):.3f}"
+        named["margin"], named["n_seeds"] = verdict["margin"], verdict["n_seeds"]
+    return named
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        if PAGE.read_text() != page():
+            raise SystemExit("docs/differences.md is not what the sources give; run `make docs`")
+    else:
+        PAGE.write_text(page())
+        print(f"wrote {PAGE.relative_to(ROOT)}")

@@ -1,0 +1,113 @@
+"""What each ingredient of idiomatic PyTorch costs or gains: one exchanged at a time, then all.
+
+    .venv-modern/bin/python tests/agreement/ablation.py
+
+Trains the modern networks on 2,000 mocks and scores 1,000 others, and the PICS mocks where LENS_PICS_MOCKS names
+them; writes results/ablation.csv, one row a network and ingredient.  Half an hour on two cores.
+"""
+
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+
+import numpy as np
+from agreement import ROOT, cache_folder, make_data
+
+from lens_common.metrics import auroc
+from lens_common.mocks import make_mocks
+from lens_common.protocol import NetworkShape
+from lens_common.runs import write_csv
+from lens_common.scaling import make_scaling
+from lens_common.stamps import load_dataset
+from lens_common.study import PRESETS
+from lens_common.training import TrainingData, predict_in_batches, train_network
+
+SEEDS = {"resnet": (1, 2), "cnn": (1, 2, 3)}
+N_MOCKS, MOCKS_SEED, N_VALIDATION = 2000, 33, 200
+ONE_CYCLE = {"schedule": "one-cycle", "learning_rate": 3e-3}
+# What is exchanged -> networks' ingredients, training settings, bfloat16.
+ROWS = {
+    "nothing: faithful": ((), {}, False),
+    "initialisation": (("initialisation",), {}, False),
+    "batch norm": (("batch_norm",), {}, False),
+    "pooling": (("pooling",), {}, False),
+    "loss": (("loss",), {}, False),
+    "AdamW": (("adamw",), {}, False),
+    "one cycle to 3e-3": ((), ONE_CYCLE, False),
+    "early stopping": ((), {"patience": 10}, False),
+    "bfloat16": ((), {}, True),
+    "all: idiomatic": (None, {**ONE_CYCLE, "patience": 10}, True),
+}
+NOT_OF = {"resnet": {"pooling", "loss", "early stopping"}, "cnn": {"batch norm"}}
+
+
+def load(folder):
+    """Stamps over their noise, and labels, in an order without meaning."""
+    data = load_dataset(folder, progress=False)
+    rows = np.random.RandomState(0).permutation(len(data.ids))
+    stamps = np.asarray(data.stamps)[rows]
+    return make_scaling("sigma").fit(stamps).transform(stamps), (data.labels == 1)[rows]
+
+
+def measure(job):
+    """Train one row of one network from each seed; mean AUROCs, their spread, seconds an epoch."""
+    model, name, path = job
+    ingredients, changed, bfloat16 = ROWS[name]
+    from lens_modern import backend, idiomatic
+
+    os.environ["OMP_NUM_THREADS"] = "1"  # two rows at a time
+    backend.prepare()
+    kind = {"resnet": idiomatic.IdiomaticResNet, "cnn": idiomatic.IdiomaticCNN}[model]
+    settings = replace(PRESETS["demo"].settings[model], **changed)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    data = TrainingData(*(arrays[key] for key in ("stamps", "labels", "validation_stamps", "validation_labels")))
+    found = {"test": [], "pics": [], "seconds": [], "epochs": []}
+    for seed in SEEDS[model]:
+        network = kind(NetworkShape(), seed, **({} if ingredients is None else {"ingredients": ingredients}))
+        if bfloat16:
+            network._logits = idiomatic.in_bfloat16(network._logits, "cpu")
+        start = time.process_time()
+        history = train_network(network, data, settings, seed)
+        found["seconds"].append((time.process_time() - start) / len(history))
+        found["epochs"].append(len(history))
+        for key in ("test", "pics"):
+            if f"{key}_stamps" in arrays:
+                scores = predict_in_batches(network, arrays[f"{key}_stamps"])
+                found[key].append(auroc(arrays[f"{key}_labels"], scores))
+    row = {"network": model, "exchanged": name, "seeds": len(SEEDS[model])}
+    for key, label in (("test", "auroc_mocks"), ("pics", "auroc_pics")):
+        row[label] = f"{np.mean(found[key]):.4f}" if found[key] else ""
+        row[f"{label}_low"] = f"{min(found[key]):.4f}" if found[key] else ""
+        row[f"{label}_high"] = f"{max(found[key]):.4f}" if found[key] else ""
+    return {
+        **row,
+        "cpu_seconds_an_epoch": f"{np.mean(found['seconds']):.1f}",
+        "epochs": f"{np.mean(found['epochs']):.0f}",
+    }
+
+
+def main():
+    path = cache_folder("agreement") / "ablation.npz"
+    with np.load(make_data()) as stored:
+        arrays = {key: stored[key] for key in ("test_stamps", "test_labels")}
+    stamps, labels = load(make_mocks(cache_folder("agreement") / f"{N_MOCKS}-{MOCKS_SEED}", N_MOCKS, MOCKS_SEED))
+    arrays.update(stamps=stamps[N_VALIDATION:], labels=labels[N_VALIDATION:])
+    arrays.update(validation_stamps=stamps[:N_VALIDATION], validation_labels=labels[:N_VALIDATION])
+    if os.environ.get("LENS_PICS_MOCKS"):
+        arrays["pics_stamps"], arrays["pics_labels"] = load(os.environ["LENS_PICS_MOCKS"])
+    np.savez(path, **arrays)
+    jobs = [(model, name, path) for model in SEEDS for name in ROWS if name not in NOT_OF[model]]
+    rows = []
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for row in pool.map(measure, jobs):
+            rows.append(row)
+            print("ablation:", *row.values(), file=sys.stderr, flush=True)
+            write_csv(ROOT / "results/ablation.csv", rows)
+
+
+if __name__ == "__main__":
+    main()
