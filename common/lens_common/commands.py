@@ -1,13 +1,11 @@
 """The verbs of the command line: what each reads, computes and writes."""
 
 import argparse
-import csv
-import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -37,11 +35,11 @@ from .runs import (
     write_rejected,
 )
 from .scaling import scaling_from_dict, scaling_to_dict
+from .score_tables import check_same_stamps, comparable, read_provenance, read_scores, write_scores
 from .stamps import SET_ASIDE, Dataset, load_dataset
 from .study import PRESETS, defective_data, defective_settings, resolve_defects
 from .training import TrainingData, TrainingSettings
 
-SCORE_COLUMNS = ("id", "path", "fold", "is_lens", "score")
 # Of a comparison, which says the same each time.
 BOOTSTRAP = {"seed": 1, "n_resamples": 2000}
 ALPHA = 0.05
@@ -162,7 +160,7 @@ def _train(
     rows = np.flatnonzero(np.isin(folds, ("validation", "test")))
     held = data.take(rows)
     scores = estimator.predict_proba(held.stamps)[:, 1]
-    _write_scores(run / "scores.csv", held, folds[rows], scores, _provenance(run, weights, backend))
+    write_scores(run / "scores.csv", held, folds[rows], scores, _provenance(run, weights, backend))
     tested = folds[rows] == "test"
     _evaluate(run, held.take(np.flatnonzero(tested)), scores[tested], weights, options)
 
@@ -178,9 +176,9 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
     data = _load(options.data)
     if options.filter:
         data = _without_flagged(data, options.filter)
-    estimator, weights = _restore(backend, options.run, options.model)
+    estimator, weights = restore_run(backend, options.run, options.model)
     scores = estimator.predict_proba(data.stamps)[:, 1]
-    _write_scores(out, data, _known_folds(options.run, data), scores, _provenance(options.run, weights, backend))
+    write_scores(out, data, _known_folds(options.run, data), scores, _provenance(options.run, weights, backend))
     write_rejected(out.with_name(f"{out.stem}-rejected.csv"), data.rejected)
     print(f"{len(scores)} stamps scored, {int((scores > 0.5).sum())} above 0.5: {out}")
 
@@ -199,7 +197,7 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     if not rows.any():
         raise UserError(f"{data.folder} holds no stamp for {options.run} to be evaluated on; its data were changed")
     data = data.take(np.flatnonzero(rows))
-    estimator, weights = _restore(backend, options.run)
+    estimator, weights = restore_run(backend, options.run)
     scores = estimator.predict_proba(data.stamps)[:, 1]
     suffix = f"-{data.data_hash[:12]}" if options.data else ""
     _evaluate(Path(options.run), data, scores, weights, options, suffix)
@@ -209,10 +207,14 @@ def compare(backend: ModuleType, options: argparse.Namespace) -> None:
     """Compare two score tables of the same stamps: difference in AUROC, equivalence, agreement."""
     paths = (Path(options.a), Path(options.b))
     _check_comparison_out(options.out, paths)
-    tables = [_read_scores(path) for path in paths]
-    about = [_read_provenance(path) for path in paths]
-    _check_same_stamps(paths, tables, about)
-    ids, left_out = _comparable(paths, tables)
+    tables = [read_scores(path) for path in paths]
+    about = [read_provenance(path) for path in paths]
+    check_same_stamps(paths, tables, about)
+    ids, left_out = comparable(paths, tables)
+    reasons = ("that either network trained or validated on", "without a label")
+    for n_stamps, reason in zip(left_out.values(), reasons):
+        if n_stamps:
+            _say(f"{n_stamps} stamps {reason} are left out")
     labels = np.array([tables[0][stamp_id]["is_lens"] == "1" for stamp_id in ids])
     scores = [np.array([float(table[stamp_id]["score"]) for stamp_id in ids]) for table in tables]
     found = {**_compare_scores(labels, scores, options), **left_out}
@@ -254,92 +256,6 @@ def _check_comparison_out(out: Optional[str], paths: Sequence[Path]) -> None:
     for path in paths:
         if Path(out).with_suffix(".json").resolve() == path.with_suffix(".json").resolve():
             raise UserError(f"--out {out} would replace the JSON of {path}; choose another name")
-
-
-def _read_scores(path: Path) -> Dict[str, Dict[str, str]]:
-    """Rows of a score table by id, every score and label of which is sound."""
-    try:
-        rows = read_csv(path)
-    except csv.Error as error:
-        raise UserError(f"{path} is no score table: {error}; name a CSV that `score` or `train` wrote") from error
-    missing = [name for name in SCORE_COLUMNS if rows and name not in rows[0]]
-    if missing or not rows:
-        raise UserError(f"{path} is no score table: it lacks {', '.join(missing) or 'rows'}; score the stamps again")
-    table = {row["id"]: row for row in rows}
-    if len(table) < len(rows):
-        raise UserError(f"{path} holds {len(rows)} rows of {len(table)} ids; leave one row for each stamp")
-    for stamp_id, row in table.items():
-        try:
-            value = float(row["score"])
-        except (TypeError, ValueError):
-            value = np.nan
-        if not 0 <= value <= 1:
-            raise UserError(f"{path}: the score of {stamp_id} is {row['score']!r}, not from 0 to 1; score it again")
-        if row["is_lens"] not in ("", "0", "1"):
-            raise UserError(f"{path}: is_lens of {stamp_id} is {row['is_lens']!r}; write 1, 0 or nothing")
-    return table
-
-
-def _read_provenance(path: Path) -> Dict[str, Any]:
-    """Where a score table comes from, by the JSON beside it."""
-    beside = path.with_suffix(".json")
-    try:
-        about = json.loads(beside.read_text())
-        if not (isinstance(about["data_hash"], str) and isinstance(about["data"], str)):
-            raise TypeError
-        json.dumps(about, allow_nan=False)  # it is written again, beside the figure
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{beside}, which says what stamps {path} scores, is missing or damaged; "
-            "keep the two files together, or score the stamps again"
-        ) from error
-    return about
-
-
-def _check_same_stamps(
-    paths: Sequence[Path], tables: Sequence[Dict[str, Dict[str, str]]], about: Sequence[Dict[str, Any]]
-) -> None:
-    """Refuse tables of other data, other ids or other labels."""
-    hashes = [row["data_hash"] for row in about]
-    if hashes[0] != hashes[1]:
-        raise UserError(
-            f"{paths[0]} scores the data {hashes[0][:12]}, {paths[1]} the data {hashes[1][:12]}; "
-            "score the same folder with both networks"
-        )
-    other = sorted(set(tables[0]) ^ set(tables[1]))
-    if other:
-        raise UserError(
-            f"{len(other)} ids are in one of {paths[0]} and {paths[1]} only, {other[0]} the first; "
-            "score the same stamps with both networks, with the same --filter"
-        )
-    relabelled = [key for key, row in tables[0].items() if row["is_lens"] != tables[1][key]["is_lens"]]
-    if relabelled:
-        raise UserError(
-            f"{paths[0]} and {paths[1]} disagree on is_lens of {len(relabelled)} stamps, {relabelled[0]} the "
-            "first; score the same folder with both networks"
-        )
-
-
-def _comparable(paths: Sequence[Path], tables: Sequence[Dict[str, Dict[str, str]]]) -> Tuple[List[str], Dict[str, int]]:
-    """Ids of the labelled stamps that neither network has learned from, and how many others there are."""
-    if not any(row["is_lens"] for row in tables[0].values()):
-        raise UserError(
-            f"{paths[0]} has no labels; score stamps of which lenses lie below lensed_outputs/, others below "
-            "unlensed_outputs/"
-        )
-    learned = {key for table in tables for key, row in table.items() if row["fold"] in ("train", "validation")}
-    unlabelled = {key for key, row in tables[0].items() if not row["is_lens"]} - learned
-    if learned:
-        _say(f"{len(learned)} stamps that either network trained or validated on are left out")
-    if unlabelled:
-        _say(f"{len(unlabelled)} stamps without a label are left out")
-    ids = [key for key in tables[0] if key not in learned and key not in unlabelled]
-    if not ids:
-        raise UserError(
-            f"{paths[0]} and {paths[1]} share no labelled stamp that neither network trained or validated on; "
-            "score other data"
-        )
-    return ids, {"n_trained_or_validated_on": len(learned), "n_unlabelled": len(unlabelled)}
 
 
 def _compare_scores(labels: np.ndarray, scores: Sequence[np.ndarray], options: argparse.Namespace) -> Dict[str, Any]:
@@ -538,10 +454,32 @@ def _begin_run(run: Path, config: Dict[str, Any], data: Dataset, folds: np.ndarr
     write_json(run / "config.json", config)
 
 
-def _restore(
+def restore_run(
     backend: ModuleType, run: str, model: Optional[str] = None
 ) -> Tuple[LensClassifier, Dict[str, np.ndarray]]:
-    """Rebuild the trained estimator of a run directory."""
+    """Rebuild the trained estimator of a run directory.
+
+    Parameters
+    ----------
+    backend : module
+        A twin's; which one wrote the run does not matter.
+    run : str
+        Run directory.
+    model : {"resnet", "cnn"}, optional
+        Refuse a run of the other.
+
+    Returns
+    -------
+    estimator : LensClassifier
+        Ready to score.
+    weights : dict of str to array
+        As stored.
+
+    Raises
+    ------
+    UserError
+        If the folder is no run, its training has not ended, or the weights do not fit.
+    """
     config = read_config(run)
     if model and model != config["model"]:
         raise UserError(f"{run} holds a {config['model']}, not a {model}; leave out --model or name another run")
@@ -550,7 +488,10 @@ def _restore(
     weights = load_weights(Path(run) / "weights.npz")
     shape = NetworkShape(**config["shape"])
     network = backend.build_network(config["model"], shape, config["seed"])
-    network.set_weights(weights)
+    try:
+        network.set_weights(weights)
+    except UserError as error:
+        raise UserError(f"{Path(run) / 'weights.npz'}: {error}") from error
     estimator = LensClassifier(backend.build_network, config["model"], TrainingSettings(**config["settings"]))
     estimator.network_, estimator.shape_ = network, shape
     estimator.scaling_ = scaling_from_dict(config["scaling"])
@@ -571,15 +512,6 @@ def _provenance(run: Any, weights: Dict[str, np.ndarray], backend: ModuleType) -
         "model_hash": model_hash(weights, config["scaling"]),
         "versions": {"lens-common": __version__, **backend.describe()},
     }
-
-
-def _write_scores(path: Path, data: Dataset, folds: np.ndarray, scores: np.ndarray, provenance: Dict[str, Any]) -> None:
-    """Write the score table, and beside it where it comes from."""
-    labels = ["" if label < 0 else int(label) for label in data.labels]
-    rows = zip(data.ids, data.paths, folds, labels, (repr(float(value)) for value in scores))
-    write_csv(path, [dict(zip(SCORE_COLUMNS, row)) for row in rows], SCORE_COLUMNS)
-    about = {"data": data.folder, "data_hash": data.data_hash, "n_stamps": len(scores), **provenance}
-    write_json(path.with_suffix(".json"), about)
 
 
 def _evaluate(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lens_common import scaling as scalings
-from lens_common.commands import _restore
+from lens_common.commands import restore_run
 from lens_common.errors import UserError
 from lens_common.folders import replacing
 from lens_common.noise import SIGMA_PER_MAD
@@ -49,7 +49,7 @@ def export(backend: ModuleType, options: argparse.Namespace) -> None:
     if out.suffix != ".onnx":
         raise UserError(f"--out must end in .onnx, got {out}")
     onnx, onnxruntime = _import_packages()
-    estimator, weights = _restore(backend, options.run)
+    estimator, weights = restore_run(backend, options.run)
     stamps = draw_stamps(estimator.shape_)
     expected = estimator.predict_proba(stamps)[:, 1]
     config = read_config(options.run)

@@ -96,7 +96,7 @@ def train(side, model, seeds, folder, *options):
     seconds = time.monotonic() - start
     with np.load(out) as stored, np.load(data) as stamps:
         about = {
-            "versions": json.loads(str(stored["versions"])),
+            "versions": {key: v for key, v in json.loads(str(stored["versions"])).items() if key != "blas"},  # a path
             "losses": {seed: [round(float(loss), 6) for loss in stored[f"loss{seed}"]] for seed in seeds},
             "training_seconds": round(sum(float(stored[f"seconds{seed}"]) for seed in seeds), 1),
             "seconds": round(seconds, 1),
