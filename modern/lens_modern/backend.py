@@ -101,6 +101,7 @@ def prepare(
         raise UserError(f"torch cannot use the device {device!r}: {reason}; name another with --device") from error
     if device != "cpu" or _chosen.get("device", "cpu") != "cpu":  # it slows every call down a little
         torch.set_default_device(device)
+    torch.backends.cudnn.allow_tf32 = False  # else a GPU convolves float32 with 10 bits of mantissa
     torch.set_default_dtype(getattr(torch, dtype))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     if bfloat16 is None:

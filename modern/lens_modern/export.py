@@ -49,6 +49,7 @@ def export(backend: ModuleType, options: argparse.Namespace) -> None:
     if out.suffix != ".onnx":
         raise UserError(f"--out must end in .onnx, got {out}")
     onnx, onnxruntime = _import_packages()
+    backend.prepare(device="cpu")  # what onnxruntime is compared with
     estimator, weights = restore_run(backend, options.run)
     stamps = draw_stamps(estimator.shape_)
     expected = estimator.predict_proba(stamps)[:, 1]

@@ -248,6 +248,12 @@ def test_an_unknown_preset_is_one_sentence(capsys):
     assert "nonsense" in line and "demo" in line
 
 
+def test_a_flag_of_the_other_side_is_not_taken_for_the_beginning_of_one_of_ours(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--mode", "idiomatic"])
+    assert ended.value.code == 2 and "unrecognized arguments: --mode idiomatic" in capsys.readouterr().err
+
+
 def test_an_unknown_defect_is_one_sentence(data, tmp_path, capsys):
     status, line = error_of(capsys, *TRAIN, "--defects", "bad_luck", "--data", data, "--out", tmp_path / "run")
     assert status == 2 and "bad_luck" in line and "class_overwrite" in line
