@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import ctypes
 import fcntl
 import glob
 import importlib
@@ -22,6 +21,7 @@ import numpy as np
 
 from lens_common.errors import UserError
 from lens_common.folders import cache_folder
+from lens_common.memory import keep_freed_memory
 from lens_common.protocol import Network, NetworkShape
 
 NAME = "legacy"
@@ -87,7 +87,7 @@ def prepare(dtype: str = "float32") -> None:
     if "compiledir" not in given:  # matches base_compiledir too
         flags += _compile_flags()
     os.environ["THEANO_FLAGS"] = ",".join([*flags, given] if given else flags)
-    _keep_freed_memory()
+    keep_freed_memory()
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     os.environ["KERAS_BACKEND"] = "theano"
     # Keras reads and writes ~/.keras/keras.json; ours must not depend on the user's.
@@ -165,19 +165,6 @@ def _blas_flags() -> str:
     folder = Path(np.__file__).resolve().parent.parent / "numpy.libs"
     found = sorted(glob.glob(str(folder / "libopenblas*.so")))
     return f"-L{folder} -l:{Path(found[0]).name}" if found else ""
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the next array instead of giving it back to the system.
-
-    Theano frees every intermediate result, hundreds of MB a step; fetching zeroed pages
-    anew each time costs the ResNet a seventh of its speed.  Other C libraries have no such switch.
-    """
-    with contextlib.suppress(AttributeError):
-        set_option = ctypes.CDLL(None).mallopt
-        set_option(-4, 0)  # M_MMAP_MAX: take large arrays from the heap, too
-        set_option(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
-        set_option(-2, 2**28)  # M_TOP_PAD: grow it by 256 MB at a time
 
 
 def _compile_flags() -> List[str]:

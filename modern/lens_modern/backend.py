@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lens_common.errors import UserError
+from lens_common.memory import keep_freed_memory
 from lens_common.protocol import Network, NetworkShape
 
 from .idiomatic import in_bfloat16
@@ -101,6 +102,7 @@ def prepare(
         raise UserError(f"torch cannot use the device {device!r}: {reason}; name another with --device") from error
     if device != "cpu" or _chosen.get("device", "cpu") != "cpu":  # it slows every call down a little
         torch.set_default_device(device)
+    keep_freed_memory()
     torch.backends.cudnn.allow_tf32 = False  # else a GPU convolves float32 with 10 bits of mantissa
     torch.set_default_dtype(getattr(torch, dtype))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))

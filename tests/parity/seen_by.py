@@ -7,6 +7,7 @@ SEEN_BY = {
     "he_truncated": ("resnet", "initial"),
     "dense_with_gain_of_relu": ("resnet", "initial"),
     "bias_kept_before_a_norm": ("resnet", "initial"),
+    "bias_dropped_before_the_sum": ("resnet", "initial"),
     "norm_before_the_first_unit": ("resnet", "initial"),
     "elu_before_the_norm": ("resnet", "first"),
     "shortcut_of_the_raw_input": ("resnet", "first"),

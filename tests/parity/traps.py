@@ -46,6 +46,11 @@ def bias_kept_before_a_norm():
     resnet._same_convolution = lambda kernels, stride=1, bias=True: plain(kernels, stride, True)
 
 
+def bias_dropped_before_the_sum():
+    plain = resnet._same_convolution
+    resnet._same_convolution = lambda kernels, stride=1, bias=True: plain(kernels, stride, False)
+
+
 def elu_before_the_norm():
     def forward(self, net):
         entry = resnet.elu(self.norm0(net)) if self.norm0 is not None else net

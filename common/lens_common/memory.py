@@ -1,0 +1,18 @@
+"""How the C library treats freed memory."""
+
+import contextlib
+import ctypes
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory for the next array instead of giving it back to the system.
+
+    Both frameworks free every intermediate result, hundreds of MB a step; fetching zeroed pages
+    anew each time costs the ResNet half of its speed in Theano and a tenth in torch.  Other C
+    libraries have no such switch.
+    """
+    with contextlib.suppress(AttributeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(-4, 0)  # M_MMAP_MAX: take large arrays from the heap, too
+        set_option(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
+        set_option(-2, 2**28)  # M_TOP_PAD: grow it by 256 MB at a time
