@@ -125,6 +125,12 @@ def figures():
         aurocs = [row["auroc_a"] for row in seeds]
         named[f"{model}_range"] = f"{min(aurocs):.3f} to {max(aurocs):.3f}"
         named["margin"], named["n_seeds"] = verdict["margin"], verdict["n_seeds"]
+        factors = {True: [], False: []}  # caught, missed
+        for row in planted_rows().values():
+            if row["model"] == model and row["planted"].startswith("learning rate times "):
+                factors[row["equivalent"] == "False"].append(float(row["planted"].split()[-1]))
+        named[f"{model}_caught"] = min(factors[True], default="none of these")
+        named[f"{model}_missed"] = max(factors[False], default="none of these")
     return named
 
 

@@ -25,6 +25,8 @@ TRAIN = {
 }
 # Measured: 2e-5 and 1e-3; rounding grows from step to step.
 MOST = {"cnn": 1e-4, "resnet": 1e-2}
+# After six steps a ResNet's logits are in the hundreds, and so is the rounding of its scores; 1.2e-5 was measured.
+BARELY_TRAINED = 1e-4
 
 # Carries out commands of one side in one process, where each graph is compiled once, a ResNet's for a minute.
 # One command is not of the command line: it sets weights, and writes what the network holds then.
@@ -91,14 +93,14 @@ def check_bits(given, returned):
         assert returned[name].tobytes() == values.tobytes(), name
 
 
-def check_scores(table, expected):
-    """Demand the same stamps, folds and labels in one order, and scores within 1e-5."""
+def check_scores(table, expected, most=1e-5):
+    """Demand the same stamps, folds and labels in one order, and scores as near as `most`."""
     tables = [read_csv(path) for path in (table, expected)]
     about, scores = zip(
         *(([(r["id"], r["fold"], r["is_lens"]) for r in rows], [float(r["score"]) for r in rows]) for rows in tables)
     )
     assert about[0] == about[1] and {"train", "validation", "test"} == {fold for _, fold, _ in about[0]}
-    np.testing.assert_allclose(*scores, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(*scores, rtol=0, atol=most)
     assert np.ptp(scores[0]) > 1e-3
 
 
@@ -216,7 +218,7 @@ def test_the_other_side_keeps_the_history_of_a_cnn(cnns, side):
 
 
 def test_legacy_gives_the_scores_of_a_modern_resnet(resnets):
-    check_scores(resnets / "others.csv", resnets / "own.csv")
+    check_scores(resnets / "others.csv", resnets / "own.csv", BARELY_TRAINED)
 
 
 def test_legacy_gives_the_metrics_of_a_modern_resnet(resnets):
@@ -224,7 +226,7 @@ def test_legacy_gives_the_metrics_of_a_modern_resnet(resnets):
 
 
 def test_modern_gives_the_scores_of_a_resnet_that_legacy_ended(resnets):
-    check_scores(resnets / "read.csv", resnets / "ended.csv")
+    check_scores(resnets / "read.csv", resnets / "ended.csv", BARELY_TRAINED)
 
 
 def test_weights_and_optimiser_of_a_resnet_come_back_to_the_last_bit(resnets):
