@@ -78,6 +78,22 @@ def effect(row):
     ]
 
 
+def ablation_rows():
+    """Rows of results/ablation.csv: what was exchanged, AUROCs over the seeds, seconds."""
+    head = ["network", "exchanged", "AUROC, mocks", "AUROC, PICS mocks", "CPU seconds an epoch", "epochs"]
+    with open(ROOT / "results/ablation.csv") as file:
+        rows = list(csv.DictReader(file))
+    cells = [head]
+    for row in rows:
+        areas = [
+            f"{float(row[key]):.3f} ({float(row[f'{key}_low']):.3f} to {float(row[f'{key}_high']):.3f})"
+            for key in ("auroc_mocks", "auroc_pics")
+        ]
+        network = {"resnet": "ResNet", "cnn": "CNN"}[row["network"]]
+        cells.append([network, row["exchanged"], *areas, row["cpu_seconds_an_epoch"], row["epochs"]])
+    return cells
+
+
 HEAD = [
     "left in",
     "network",
@@ -106,8 +122,9 @@ def page():
         parts.append(f"Guarded by `{topic['guard']}`.")
     known = {trap for topic in texts for trap in topic["traps"]}
     others = [effect(row) for trap, row in planted.items() if trap not in known]
+    named = {"others": table([HEAD, *others]), "ablation": table(ablation_rows()), **figures()}
     outro = (HERE / "differences-outro.md").read_text().strip()
-    parts.append(outro.format(others=table([HEAD, *others]), **figures()))
+    parts.append(outro.format(**named))
     made = "<!-- Made by `make docs` from the sources, differences*.md, differences.toml and results/; edit those. -->"
     return "\n\n".join([made, *parts]) + "\n"
 
