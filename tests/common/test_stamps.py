@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -512,17 +511,6 @@ def test_a_folder_under_another_spelling_is_the_same(folder, write_dataset, no_r
     no_reading()
     monkeypatch.chdir(folder.parent)
     assert len(load("data").ids) == 4
-
-
-def test_cached_stamps_are_mapped_at_twenty_thousand_a_second(folder, cache, monkeypatch):
-    folder.mkdir()
-    for number in range(4_000):
-        os.close(os.open(f"{folder}/{number}.fits", os.O_CREAT | os.O_WRONLY))
-    monkeypatch.setattr(stamps, "read_stamp", lambda path: np.zeros((1, 2, 2), "f4"))
-    load(folder)
-    started = time.process_time()  # of this process, whatever else the machine does
-    assert len(load(folder).ids) == 4_000
-    assert time.process_time() - started < 4_000 / 20_000
 
 
 def test_a_cache_that_cannot_be_made_gives_way_to_a_temporary_folder(
