@@ -18,7 +18,6 @@ from .idiomatic import in_bfloat16
 NAME = "modern"
 NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
 
-
 # Training settings that a mode replaces, by model.
 MODES: dict[str, dict[str, dict[str, Any]]] = {
     "faithful": {},

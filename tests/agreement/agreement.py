@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import ttest_ind
 
 from lens_common.comparison import bootstrap_difference, delong_test, equivalence_over_seeds
 from lens_common.errors import UserError
@@ -164,8 +165,6 @@ def check_same_stamps(a, b):
 
 def within_range(fresh, stored):
     """Whether the mean AUROC of new seeds is what the stored seeds lead to expect: p of Student's t, equal variance."""
-    from scipy.stats import ttest_ind
-
     means = [[auroc(runs.labels, scores) for scores in runs.scores.values()] for runs in (fresh, stored)]
     return float(ttest_ind(*means).pvalue)
 

@@ -60,6 +60,21 @@ def test_a_planted_difference_of_the_learning_rate_is_caught(reruns):
     assert not agreement.judge(agreement.load("cnn", "legacy", SEEDS["cnn"]), planted)["verdict"].equivalent
 
 
+@pytest.mark.parametrize("shift, status", [(0, 0), (1, 1)], ids=["the same seeds", "other seeds"])
+def test_make_agreement_ends_with_1_where_the_twins_part(monkeypatch, capsys, shift, status):
+    def stored(model, seeds, folder):
+        modern = agreement.load(model, "modern", [seed + shift for seed in seeds])
+        return {
+            "legacy": agreement.load(model, "legacy", seeds),
+            "modern": replace(modern, scores=dict(zip(seeds, modern.scores.values()))),
+        }
+
+    monkeypatch.setattr(agreement, "train_both", stored)
+    assert agreement.main(["--first-seed", "1", "--seeds", "4"]) == status
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"agreement: the twins {'part' if status else 'agree'}"
+
+
 def test_runs_on_other_stamps_are_refused():
     legacy = agreement.load("cnn", "legacy")
     for other, what in (

@@ -116,6 +116,17 @@ def test_probabilities_agree_on_trained_weights_that_do_not_saturate(pairs, mode
 
 
 @both_precisions
+def test_gradients_of_the_first_step_of_the_cnn_agree(pairs, dtype):
+    """RMSprop's average after one step is a tenth of the squared gradient."""
+    legacy, modern = (part(side, "after1") for side in pairs["cnn", dtype])
+    names = [name for name in legacy if name.startswith("rmsprop.v.")]
+    assert len(names) == 4
+    for name in names:
+        error = relative_error(np.sqrt(modern[name]), np.sqrt(legacy[name]))
+        assert error <= {"float32": 1e-4, "float64": 1e-10}[dtype], name
+
+
+@both_precisions
 def test_gradients_of_the_first_step_agree(pairs, dtype):
     """Adam's first moment after one step is a tenth of the gradient."""
     legacy, modern = (part(side, "after1") for side in pairs["resnet", dtype])
