@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequ
 from . import __version__, commands
 from .errors import Interrupted, UserError
 from .folders import cache_folder
+from .prior import POPULATIONS, PRIOR
 from .quality import THRESHOLDS, describe_filter, parse_filter
 from .scaling import SCALINGS
 from .study import DEFECTS, MODELS, PRESETS
@@ -159,6 +160,12 @@ def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]]
     )
     made.add_argument(
         "--seed", type=_seed, default=1, metavar="S", help="two data sets need two seeds; default %(default)s"
+    )
+    made.add_argument(
+        "--population",
+        choices=POPULATIONS,
+        default=PRIOR.name,
+        help="leak-controlled: both classes draw sources and field alike, so only lensing differs; default %(default)s",
     )
     made.add_argument("--out", required=True, metavar="DIR", help="folder to make")
 

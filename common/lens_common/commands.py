@@ -1,6 +1,7 @@
 """The verbs of the command line: what each reads, computes and writes."""
 
 import argparse
+import resource
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from .layout import NAMED_PARAMETERS
 from .metrics import auroc_interval, evaluate_scores
 from .mocks import SIMULATOR_VERSION, make_mocks
 from .noise import median_and_noise
-from .prior import PRIOR, prior_hash
+from .prior import POPULATIONS, PRIOR, prior_hash
 from .protocol import NetworkShape
 from .quality import apply_filter, describe_filter, explain_flags, flag_stamps, measure_quality
 from .runs import (
@@ -30,6 +31,7 @@ from .runs import (
     model_hash,
     read_config,
     read_csv,
+    read_environment,
     write_csv,
     write_json,
     write_rejected,
@@ -47,7 +49,7 @@ ALPHA = 0.05
 
 def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
     """Make mocks in the 2018 layout."""
-    folder = make_mocks(options.out, options.mocks, seed=options.seed)
+    folder = make_mocks(options.out, options.mocks, seed=options.seed, prior=POPULATIONS[options.population])
     print(f"{options.mocks} mocks, {options.mocks // 2} of them lenses: {folder}")
 
 
@@ -156,6 +158,8 @@ def _train(
     write_arrays(run / "weights.npz", weights)
     write_json(run / "config.json", {**config, "scaling": scaling_to_dict(estimator.scaling_)})
     write_csv(run / "history.csv", estimator.history_)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    write_json(run / "environment.json", {**read_environment(run), "peak_memory_bytes": peak})
     plots.plot_history(run / "history.png", estimator.history_, f"{options.model}, {options.preset}")
     rows = np.flatnonzero(np.isin(folds, ("validation", "test")))
     held = data.take(rows)

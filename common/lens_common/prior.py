@@ -7,7 +7,7 @@ PICS mocks, so a test on those 200 is not blind to them.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Tuple
 
 
@@ -111,6 +111,16 @@ class Prior:
 
 
 PRIOR = Prior()
+
+# Both classes draw source and field from one population, and neither holds patches: only lensing tells them apart.
+LEAK_CONTROLLED = replace(
+    PRIOR,
+    name="leak-controlled",
+    nonlens_source=PRIOR.lens_source,
+    nonlens_field=PRIOR.lens_field,
+    patch_rms_max_counts=0.0,
+)
+POPULATIONS = {prior.name: prior for prior in (PRIOR, LEAK_CONTROLLED)}
 
 
 def prior_hash(prior: Prior) -> str:

@@ -2,7 +2,7 @@
 
 =================  =========================================================
 config.json        format, model, framework, settings, scaling, data, defects
-environment.json   versions, commit, data hash, hardware
+environment.json   versions, commit, data hash, hardware; peak memory
 history.csv        one row an epoch
 weights.npz        canonical weights
 checkpoint.npz     network, optimiser and progress, to go on from
@@ -107,6 +107,15 @@ def read_config(run: Union[str, Path]) -> Dict[str, Any]:
             f"this version reads up to format {RUN_FORMAT}: update lens-twins"
         )
     return config
+
+
+def read_environment(run: Union[str, Path]) -> Dict[str, Any]:
+    """Versions and hardware of a run; nothing where they are missing or damaged, as none of the results need them."""
+    try:
+        found = json.loads((Path(run) / "environment.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def describe_environment(framework: Mapping[str, Any]) -> Dict[str, Any]:
