@@ -1,0 +1,252 @@
+"""Work through the runs of `plan.toml`: train each network, then let it score the test sets.
+
+    study.py quick|full [--folder DIR] [--jobs N] [--limit-minutes M] [--list]
+
+Every run has a run directory below DIR, and each of its files is written whole, so a study that was stopped goes on
+where it stopped: what is there is not done again, and a training continues from its checkpoint.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lens_common.errors import UserError
+from lens_common.mocks import make_mocks
+from lens_common.prior import POPULATIONS, PRIOR
+from lens_common.study import DEFECTS, MODELS, PRESETS
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PLAN = HERE / "plan.toml"
+
+# Seconds a stamp and epoch on one core, and seconds a run beside them; only the time left rests on these.
+COST = {
+    ("cnn", "legacy"): (0.0005, 15),
+    ("cnn", "modern"): (0.0008, 15),
+    ("resnet", "legacy"): (0.036, 150),
+    ("resnet", "modern"): (0.018, 40),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of the plan and the sets that it scores; `n_epochs` serves the estimate of time only."""
+
+    name: str
+    framework: str
+    model: str
+    n_stamps: int
+    seed: int
+    defects: tuple[str, ...] = ()
+    variant: str = ""
+    options: tuple[str, ...] = ()
+    data: str = ""
+    sets: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> float:
+        """Expected seconds on one core."""
+        per_stamp, beside = COST[self.model, self.framework]
+        given = dict(zip(self.options[::2], self.options[1::2]))
+        epochs = int(given.get("--epochs", PRESETS[f"study-{self.n_stamps}"].settings[self.model].epochs))
+        return beside + per_stamp * epochs * self.n_stamps * 0.9
+
+
+def read_plan(path: Path = PLAN) -> dict:
+    """Read the plan.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged, or asks for a model, defect, set or profile that is not known.
+    """
+    try:
+        plan = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"cannot read the plan {path}: {error}") from error
+    for table in plan["runs"]:
+        unknown = [name for names in table["defects"] for name in names if name not in DEFECTS]
+        unknown += [name for name in table.get("sets", []) if name not in plan["sets"]]
+        unknown += [name for name in [table["model"]] if name not in MODELS]
+        unknown += [name for name in [table.get("data")] if name and name not in plan["mocks"]]
+        unknown += [f"{size} stamps" for size in table["stamps"] if f"study-{size}" not in PRESETS]
+        if unknown:
+            raise UserError(f"{path} asks for {unknown[0]!r}, which is not known")
+    return plan
+
+
+def expand(plan: dict, profile: str) -> list[Run]:
+    """Runs of a profile in the order of the plan, each once."""
+    runs: dict[str, Run] = {}
+    for table in plan["runs"]:
+        if profile not in table["profiles"]:
+            continue
+        for size in table["stamps"]:
+            for seed in table["seeds"]:
+                for defects in table["defects"]:
+                    for framework in table["frameworks"]:
+                        run = Run(
+                            name="",
+                            framework=framework,
+                            model=table["model"],
+                            n_stamps=size,
+                            seed=seed,
+                            defects=tuple(defects),
+                            variant=table.get("variant", ""),
+                            options=tuple(table.get("options", ())),
+                            data=table.get("data", ""),
+                            sets=tuple(table.get("sets", plan["sets"])),
+                        )
+                        name = run_name(run)
+                        runs.setdefault(name, replace(run, name=name))
+    return list(runs.values())
+
+
+def run_name(run: Run) -> str:
+    """Name of a run and of its directory."""
+    what = "+".join(run.defects) or "mended"
+    parts = [run.model, str(run.n_stamps), run.variant, what, run.framework, f"seed{run.seed}"]
+    return "-".join(part for part in parts if part)
+
+
+def train_command(run: Run, folder: str, data: str = "") -> list[str]:
+    """Arguments of the training of a run, as a user would type them after lens-legacy or lens-modern."""
+    command = ["train", "--model", run.model, "--preset", f"study-{run.n_stamps}", "--seed", str(run.seed)]
+    command += ["--defects", ",".join(run.defects)] if run.defects else []
+    command += ["--data", data] if data else []
+    return [*command, *run.options, "--out", f"{folder}/{run.name}"]
+
+
+def pending_commands(run: Run, folder: Path, sets: dict[str, Path]) -> list[list[str]]:
+    """What is left to do of a run; a set that is not here (no PICS mocks) is passed over."""
+    place = folder / run.name
+    commands = []
+    if not (place / "metrics.json").exists():
+        commands.append(train_command(run, str(folder), str(sets[run.data]) if run.data else ""))
+    for name in run.sets:
+        if name in sets and not (place / f"scores-{name}.json").exists():
+            commands.append(["score", str(sets[name]), "--run", str(place), "--out", str(place / f"scores-{name}.csv")])
+    return commands
+
+
+def prepare_sets(plan: dict, folder: Path) -> dict[str, Path]:
+    """Folders of the test sets and of the mocks that some runs train on; mocks are made where they are missing."""
+    found = {}
+    for name, about in [*plan["sets"].items(), *plan["mocks"].items()]:
+        if "environment" in about:
+            named = os.environ.get(about["environment"])
+            if named:
+                found[name] = Path(named).resolve()
+            else:
+                print(f"study: {about['environment']} names no folder, so {name} stay unscored", file=sys.stderr)
+            continue
+        prior = replace(POPULATIONS[about.get("population", PRIOR.name)], **_tuples(about.get("prior", {})))
+        found[name] = make_mocks(folder / "data" / name, about["n_stamps"], about["seed"], prior)
+    return found
+
+
+def _tuples(prior: dict) -> dict:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in prior.items()}
+
+
+def work_through(runs: list[Run], folder: Path, sets: dict[str, Path], jobs: int, limit_s: float) -> list[str]:
+    """Carry out what is pending, `jobs` runs at a time; return the names of those that failed.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the running trainings have written their checkpoints.
+    """
+    waiting = [run for run in runs if pending_commands(run, folder, sets)]
+    print(f"study: {len(runs)} runs, {len(runs) - len(waiting)} of them finished before", flush=True)
+    running: dict[subprocess.Popen, tuple[Run, float]] = {}
+    started, done_cost, failed, n_done = time.monotonic(), 0.0, [], 0
+    total_cost, n_waiting = sum(run.cost for run in waiting), len(waiting)
+    try:
+        while waiting or running:
+            late = time.monotonic() - started > limit_s
+            while waiting and len(running) < jobs and not late:
+                run = waiting.pop(0)
+                running[_start(run, folder, sets)] = (run, time.monotonic())
+            if late and not running:
+                print(f"study: the limit of time is reached; {len(waiting)} runs are left", flush=True)
+                break
+            time.sleep(0.5)
+            for process in [process for process in running if process.poll() is not None]:
+                run, since = running.pop(process)
+                n_done, done_cost = n_done + 1, done_cost + run.cost
+                spent = time.monotonic() - started
+                left = (total_cost - done_cost) * spent / done_cost
+                said = f"{time.monotonic() - since:.0f} s"
+                if process.returncode:
+                    failed.append(run.name)
+                    said = f"failed, see {folder / 'logs' / run.name}.log"
+                print(f"study: {n_done}/{n_waiting} {run.name}: {said}; about {_spell(left)} left", flush=True)
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            process.wait()
+    return failed
+
+
+def _start(run: Run, folder: Path, sets: dict[str, Path]) -> subprocess.Popen:
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    python = ROOT / f".venv-{run.framework}" / "bin" / "python"
+    commands = json.dumps(pending_commands(run, folder, sets))
+    packages = os.pathsep.join(str(ROOT / name) for name in ("common", run.framework))
+    with open(folder / "logs" / f"{run.name}.log", "a") as log:
+        return subprocess.Popen(
+            [str(python), str(HERE / "one_run.py"), run.framework, commands],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": packages, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C reaches this process only, which ends the others in its own time
+        )
+
+
+def _spell(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a profile; 0, or 1 where a run failed, 2 for a mistake, 130 where it was stopped."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("profile", choices=["quick", "full"])
+    parser.add_argument("--folder", help="run directories; by default runs/reproduction-PROFILE")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs at a time, one core each")
+    parser.add_argument("--limit-minutes", type=float, default=float("inf"), help="begin no run after this")
+    parser.add_argument("--list", action="store_true", help="only say what is left to do")
+    options = parser.parse_args(arguments)
+    folder = Path(options.folder or ROOT / "runs" / f"reproduction-{options.profile}").resolve()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        plan = read_plan()
+        runs = expand(plan, options.profile)
+        if options.list:
+            for run in runs:
+                print(run.name, "finished" if (folder / run.name / "metrics.json").exists() else "to do")
+            return 0
+        folder.mkdir(parents=True, exist_ok=True)
+        failed = work_through(runs, folder, prepare_sets(plan, folder), options.jobs, 60 * options.limit_minutes)
+    except UserError as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("study: stopped; the same command goes on with what is finished", file=sys.stderr)
+        return 130
+    if failed:
+        print(f"study: {len(failed)} runs failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
