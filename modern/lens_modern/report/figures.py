@@ -1,0 +1,404 @@
+"""The figures of a report: SVG that takes the page's colours, and the numbers behind each.
+
+Matplotlib draws in stand-in colours, which become the custom properties of the page's style sheet, so that one
+drawing serves light, dark and print.  Nothing in an SVG depends on the time or on the order of drawing.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import NullFormatter
+
+from lens_common.comparison import score_agreement
+from lens_common.metrics import auroc, roc
+
+from .intervals import Estimate, band_of_rocs, wilson
+
+# Stand-ins -> custom properties.  The series are Okabe & Ito's, told apart by colour-blind readers too.
+INK, FAINT = "#010203", "#040506"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#777777", "#8c6bb1")
+COLOURS = {INK: "ink", FAINT: "faint", **{colour: f"series-{i}" for i, colour in enumerate(SERIES, 1)}}
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+WIDTH, HEIGHT = 4.4, 3.3  # inches; a phone shows them at about this size
+
+LOOK: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lens-report",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "lines.linewidth": 1.5,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with its numbers.
+
+    Attributes
+    ----------
+    key : str
+        Unlike that of any other figure of the page; its SVG's ids begin with it.
+    title : str
+        One line, above.
+    alt : str
+        What is to be seen, for those who cannot see it.
+    svg : str
+        Inline SVG.
+    rows : list of dict
+        The numbers, for CSV.
+    note : str
+        Below the drawing; Markdown.
+    """
+
+    key: str
+    title: str
+    alt: str
+    svg: str
+    rows: list[dict[str, Any]]
+    note: str = ""
+
+
+@contextmanager
+def _drawing(height: float = HEIGHT, width: float = WIDTH) -> Iterator[Canvas]:
+    with matplotlib.rc_context(LOOK):
+        yield Canvas(figsize=(width, height), layout="constrained")
+
+
+def to_svg(canvas: Canvas, key: str) -> str:
+    """Inline SVG of a drawing: sized by the page, coloured by it, with ids of its own.
+
+    Parameters
+    ----------
+    canvas : matplotlib Figure
+    key : str
+        Goes before each id.
+
+    Returns
+    -------
+    str
+        Without prolog; the same drawing gives the same text.
+    """
+    with io.StringIO() as file, matplotlib.rc_context(LOOK):
+        canvas.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        text = file.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'\bid="', f'id="{key}-', text)
+    text = re.sub(r'(url\(#|href="#)', rf"\g<1>{key}-", text)
+    text = re.sub(r"#[0-9a-f]{6}\b", lambda match: _property(match[0]), text)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", text)
+    text = re.sub(r"\n\s+", "\n", text)
+    return text.replace("<svg ", '<svg focusable="false" aria-hidden="true" ', 1)
+
+
+def _property(colour: str) -> str:
+    return f"var(--{COLOURS[colour]})" if colour in COLOURS else colour
+
+
+def draw_roc(key: str, title: str, curves: Mapping[str, Any], logarithmic: bool) -> Figure:
+    """ROC of one to eight sets of scores with pointwise 95 % bands.
+
+    Parameters
+    ----------
+    key, title : str
+    curves : dict of str to ScoreSet
+        By the name in the legend.
+    logarithmic : bool
+        Whether the axis of the false positive rate is; it then begins at one false positive.
+    """
+    rows: list[dict[str, Any]] = []
+    with _drawing() as canvas:
+        axes = canvas.subplots()
+        left = min(1 / max(min(int((~values.labels).sum()) for values in curves.values()), 1), 0.2)
+        grid = np.geomspace(left, 1, 80) if logarithmic else np.linspace(0, 1, 81)
+        for i, (name, values) in enumerate(curves.items()):
+            false_positive_rate, completeness, _ = roc(values.labels, values.scores)
+            low, high = band_of_rocs(values.labels, values.scores, grid)
+            colour = SERIES[i % len(SERIES)]
+            area = auroc(values.labels, values.scores)
+            axes.fill_between(grid, low, high, color=colour, alpha=0.18, linewidth=0)
+            at_grid = np.interp(grid, false_positive_rate, completeness)
+            axes.plot(grid, at_grid, color=colour, linestyle=DASHES[i % len(DASHES)], label=f"{name}: {area:.3f}")
+            rows += [
+                {"curve": name, "false_positive_rate": x, "completeness": y, "low": lo, "high": hi}
+                for x, y, lo, hi in zip(grid, at_grid, low, high)
+            ]
+        axes.plot(grid, grid, color=INK, linewidth=0.8, linestyle=":", label="chance")
+        axes.set(xlabel="false positive rate", ylabel="completeness", ylim=(0, 1.02), xlim=(0, 1))
+        if logarithmic:
+            axes.set(xscale="log", xlim=(left, 1))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.legend(loc="upper left" if logarithmic else "lower right", title="AUROC")
+        svg = to_svg(canvas, key)
+    areas = ", ".join(f"{name} {auroc(values.labels, values.scores):.3f}" for name, values in curves.items())
+    scale = "logarithmic" if logarithmic else "linear"
+    return Figure(key, title, f"ROC on a {scale} axis; AUROC: {areas}.", svg, rows)
+
+
+def draw_score_pairs(key: str, title: str, first: Any, second: Any, names: Sequence[str]) -> Figure:
+    """Each stamp's score by one run against that by the other."""
+    found = score_agreement(first.scores, second.scores, 0.5)
+    with _drawing(WIDTH * 0.9, WIDTH) as canvas:
+        axes = canvas.subplots()
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+        for label, colour, marker, what in ((False, SERIES[1], "x", "non-lens"), (True, SERIES[0], "o", "lens")):
+            rows = first.labels == label
+            style = {"markerfacecolor": "none"} if marker == "o" else {}
+            axes.plot(
+                first.scores[rows], second.scores[rows], marker, color=colour, markersize=3,
+                markeredgewidth=0.6, label=what, **style,
+            )  # fmt: skip
+        axes.set(xlabel=names[0], ylabel=names[1], xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        axes.legend(loc="upper left")
+        svg = to_svg(canvas, key)
+    largest = found["largest_score_difference"]
+    rows = [
+        {"id": stamp_id, "is_lens": int(label), names[0]: a, names[1]: b}
+        for stamp_id, label, a, b in zip(first.ids, first.labels, first.scores, second.scores)
+    ]
+    alt = f"Scores of {len(rows)} stamps by both runs; the largest difference is {largest:.2g}."
+    return Figure(key, title, alt, svg, rows)
+
+
+def draw_calibration(key: str, title: str, curves: Mapping[str, Any]) -> Figure:
+    """Share of lenses among the stamps of like score, in ten bins of equal width."""
+    edges = np.linspace(0, 1, 11)
+    table: list[dict[str, Any]] = []
+    with _drawing() as canvas:
+        axes = canvas.subplots()
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="calibrated")
+        for i, (name, values) in enumerate(curves.items()):
+            which = np.clip(np.digitize(values.scores, edges) - 1, 0, 9)
+            rows = []
+            for k in range(10):
+                inside = which == k
+                if inside.any():
+                    share = wilson(int(values.labels[inside].sum()), int(inside.sum()))
+                    rows.append({"run": name, "mean_score": float(values.scores[inside].mean()), **share.row()})
+            table += rows
+            shift = (i - (len(curves) - 1) / 2) * 0.008
+            _errors(axes, [row["mean_score"] + shift for row in rows], rows, i, name)
+        axes.set(xlabel="score", ylabel="share of lenses", xlim=(0, 1), ylim=(0, 1.02))
+        axes.legend(loc="upper left")
+        svg = to_svg(canvas, key)
+    errors = ", ".join(f"{name} {calibration_error(v.labels, v.scores):.3f}" for name, v in curves.items())
+    note = f"Expected calibration error in these bins: {errors}. Bars: 95 % Wilson intervals."
+    return Figure(key, title, f"Share of lenses against score. {note}", svg, table, note)
+
+
+def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Mean over the stamps of |share of lenses - mean score| of their bin, ten bins of equal width.
+
+    References
+    ----------
+    Guo et al. 2017, arXiv:1706.04599, equation 3.
+    """
+    which = np.clip((scores * 10).astype(int), 0, 9)
+    bins = [which == k for k in range(10) if np.any(which == k)]
+    return float(sum(abs(labels[inside].sum() - scores[inside].sum()) for inside in bins) / len(labels))
+
+
+def draw_completeness(
+    key: str, title: str, curves: Mapping[str, Any], parameter: str, edges: Sequence[float], thresholds: Sequence[float]
+) -> Figure:
+    """Completeness of the lenses of each bin of a parameter, at each run's own threshold, with counts."""
+    units = {"einstein_radius": "Einstein radius [arcsec]", "snr": "S/N of the source, all pixels"}
+    table: list[dict[str, Any]] = []
+    with _drawing() as canvas:
+        axes = canvas.subplots()
+        for i, ((name, values), threshold) in enumerate(zip(curves.items(), thresholds)):
+            rows = []
+            for low, high in zip(edges, edges[1:]):
+                column = values.parameters[parameter]
+                inside = values.labels & (column >= low) & (column < high)
+                if inside.any():
+                    found = wilson(int((values.scores[inside] > threshold).sum()), int(inside.sum()))
+                    rows.append({"run": name, "from": low, "to": high, "threshold": threshold, **found.row()})
+            centre = [
+                np.sqrt(row["from"] * row["to"]) if parameter == "snr" else (row["from"] + row["to"]) / 2
+                for row in rows
+            ]
+            factor = (i - (len(curves) - 1) / 2) * 0.03
+            _errors(axes, [x * (1 + factor) for x in centre], rows, i, name)
+            if i == 0:
+                for x, row in zip(centre, rows):
+                    axes.annotate(str(row["n"]), (x, 1.04), ha="center", fontsize=7, annotation_clip=False, color=INK)
+            table += rows
+        axes.set(xlabel=units[parameter], ylabel="completeness", ylim=(0, 1.02))
+        if parameter == "snr":
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.legend(loc="lower right")
+        svg = to_svg(canvas, key)
+    last = table[-1]
+    alt = (
+        f"Completeness against {units[parameter]}; {last['run']} finds {last['share']:.2f} of the {last['n']} lenses "
+        f"from {last['from']:g} on."
+    )
+    note = "Numbers above: lenses in the bin. Bars: 95 % Wilson intervals."
+    return Figure(key, title, alt, svg, table, note)
+
+
+def _errors(axes: Axes, places: Sequence[float], rows: Sequence[Mapping[str, Any]], i: int, name: str) -> None:
+    shares = np.array([row["share"] for row in rows])
+    around = [shares - [row["low"] for row in rows], [row["high"] for row in rows] - shares]
+    axes.errorbar(
+        places, shares, np.maximum(around, 0), color=SERIES[i % len(SERIES)], marker="os^v"[i % 4], markersize=3.5,
+        linewidth=1, capsize=2, label=name,
+    )  # fmt: skip
+
+
+def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], column: str, label: str) -> Figure:
+    """A number of the training history against the epoch: mean over the seeds, band from lowest to highest."""
+    table: list[dict[str, Any]] = []
+    with _drawing() as canvas:
+        axes = canvas.subplots()
+        for i, (name, runs) in enumerate(groups.items()):
+            columns = [[row.get(column) for row in run.history] for run in runs]
+            length = min(map(len, columns))
+            values = np.array([[np.nan if v is None else v for v in line[:length]] for line in columns], float)
+            if not np.isfinite(values).any(axis=0).all():
+                continue
+            epochs, mean = np.arange(1, length + 1), np.nanmean(values, axis=0)
+            low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+            colour = SERIES[i % len(SERIES)]
+            axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
+            style = {"marker": "o", "markersize": 3} if length < 8 else {}
+            axes.plot(
+                epochs, mean, color=colour, linestyle=DASHES[i % len(DASHES)], label=f"{name} ({len(runs)})", **style
+            )
+            table += [
+                {"runs": name, "n_seeds": len(runs), "epoch": int(x), "mean": m, "lowest": lo, "highest": hi}
+                for x, m, lo, hi in zip(epochs, mean, low, high)
+            ]
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.legend(loc="best", title="runs (seeds)")
+        svg = to_svg(canvas, key)
+    ends = "; ".join(f"{row['runs']}: {row['mean']:.3f}" for row in table if _is_last(row, table))
+    return Figure(key, title, f"{label} by epoch; at the end {ends}.", svg, table)
+
+
+def _is_last(row: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> bool:
+    return row["epoch"] == max(other["epoch"] for other in table if other["runs"] == row["runs"])
+
+
+def draw_estimates(
+    key: str, title: str, rows: Mapping[str, Mapping[str, Estimate]], label: str, chance: float | None = 0.5
+) -> Figure:
+    """A dot with its interval for each series in each row, and a small dot for each seed.
+
+    Parameters
+    ----------
+    rows : dict of str to dict of str to Estimate
+        Row name, from top to bottom, to series name to what was measured.
+    label : str
+        Of the axis.
+    chance : float, optional
+        Where to draw a line.
+    """
+    series = list(dict.fromkeys(name for row in rows.values() for name in row))
+    table: list[dict[str, Any]] = []
+    with _drawing(0.9 + 0.3 * len(rows) + 0.18 * len(series)) as canvas:
+        axes = canvas.subplots()
+        for j, (name, row) in enumerate(rows.items()):
+            for kind, found in row.items():
+                i = series.index(kind)
+                y = j + (i - (len(series) - 1) / 2) * 0.7 / max(len(series), 2)
+                colour = SERIES[i % len(SERIES)]
+                axes.plot(found.values, [y] * len(found.values), ".", color=colour, markersize=3, alpha=0.6)
+                axes.errorbar(
+                    found.value, y, xerr=[[found.value - found.low], [found.high - found.value]],
+                    color=colour, marker="os^v"[i % 4], markersize=4, linewidth=1.2, capsize=2,
+                    label=kind if not any(entry["series"] == kind for entry in table) else None,
+                )  # fmt: skip
+                table.append({"row": name, "series": kind, **found.row()})
+        if chance is not None:
+            axes.axvline(chance, color=INK, linewidth=0.8, linestyle=":")
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set(xlabel=label, ylim=(len(rows) - 0.4, -0.6))
+        axes.grid(axis="y", visible=False)
+        canvas.legend(loc="outside lower left", ncols=min(len(series), 3))
+        svg = to_svg(canvas, key)
+    alt = "; ".join(f"{row['row']}, {row['series']}: {row['mean']:.3f}" for row in table)
+    return Figure(key, title, f"{label}: {alt}.", svg, table)
+
+
+def draw_growth(key: str, title: str, lines: Mapping[str, Mapping[int, Estimate]], label: str) -> Figure:
+    """A number against the number of stamps, logarithmic: mean, interval over seeds and stamps."""
+    table: list[dict[str, Any]] = []
+    with _drawing() as canvas:
+        axes = canvas.subplots()
+        for i, (name, points) in enumerate(lines.items()):
+            sizes = sorted(points)
+            mean = np.array([points[size].value for size in sizes])
+            low = np.array([points[size].low for size in sizes])
+            high = np.array([points[size].high for size in sizes])
+            colour = SERIES[i % len(SERIES)]
+            axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(
+                sizes, mean, marker="os^v"[i % 4], markersize=4, color=colour, linestyle=DASHES[i % 4], label=name
+            )
+            table += [{"runs": name, "n_stamps": size, **points[size].row()} for size in sizes]
+        axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
+        axes.set(xscale="log", xlabel="stamps (four fifths to learn from)", ylabel=label)
+        sizes = sorted({row["n_stamps"] for row in table})
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.legend(loc="best")
+        svg = to_svg(canvas, key)
+    alt = "; ".join(f"{row['runs']}, {row['n_stamps']}: {row['mean']:.3f}" for row in table)
+    return Figure(key, title, f"{label} by number of stamps: {alt}.", svg, table)
+
+
+def draw_lines(
+    key: str,
+    title: str,
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    axes_labels: tuple[str, str],
+    **limits: Any,
+) -> Figure:
+    """Some lines of points, as they are; `limits` go to the axes."""
+    table: list[dict[str, Any]] = []
+    with _drawing() as canvas:
+        axes = canvas.subplots()
+        for i, (name, points) in enumerate(lines.items()):
+            x, y = zip(*points)
+            axes.plot(
+                x, y, color=SERIES[i % len(SERIES)], marker="os^v"[i % 4], markersize=3.5, linewidth=1.2,
+                linestyle=DASHES[i % 4], label=name,
+            )  # fmt: skip
+            table += [{"line": name, axes_labels[0]: a, axes_labels[1]: b} for a, b in points]
+        axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1], **limits)
+        axes.legend(loc="best")
+        svg = to_svg(canvas, key)
+    ends = "; ".join(f"{name} from {points[0][1]:.4g} to {points[-1][1]:.4g}" for name, points in lines.items())
+    return Figure(key, title, f"{axes_labels[1]} against {axes_labels[0]}: {ends}.", svg, table)

@@ -1,0 +1,118 @@
+"""Intervals of what a report shows: shares, ROCs, and means over seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import norm, t
+
+from lens_common.metrics import auroc, auroc_interval, roc, structural_components
+from lens_common.metrics import component_variance as _component_variance
+
+LEVEL = 0.95
+BOOTSTRAP = 400
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of counted stamps with its interval."""
+
+    successes: int
+    n: int
+    share: float
+    low: float
+    high: float
+
+    def row(self) -> dict[str, float]:
+        """For a table."""
+        return {"share": self.share, "low": self.low, "high": self.high, "n": self.n}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its interval; `values` holds that of each seed."""
+
+    value: float
+    low: float
+    high: float
+    values: tuple[float, ...] = field(default=())
+
+    def row(self) -> dict[str, float]:
+        """For a table."""
+        return {"mean": self.value, "low": self.low, "high": self.high, "n_seeds": len(self.values)}
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".3f"
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def wilson(successes: int, n: int, level: float = LEVEL) -> Share:
+    """Wilson's interval of a share.
+
+    Parameters
+    ----------
+    successes, n : int
+        ``0 <= successes <= n``, n above 0.
+    level : float
+        In (0, 1).
+
+    References
+    ----------
+    Wilson 1927, JASA 22, 209.
+    """
+    z = norm.ppf(0.5 + level / 2)
+    share = successes / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Share(successes, n, share, float(max(0, centre - half)), float(min(1, centre + half)))
+
+
+def band_of_rocs(labels: np.ndarray, scores: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pointwise 95 % band of the completeness at given false positive rates, by 400 resamples of each class.
+
+    Parameters
+    ----------
+    labels, scores : bool and float arrays (N,)
+        Both classes are needed.
+    grid : float array (K,), in [0, 1]
+        False positive rates.
+
+    Returns
+    -------
+    low, high : float arrays (K,)
+    """
+    random = np.random.default_rng(1)
+    lenses, others = np.flatnonzero(labels), np.flatnonzero(~labels)
+    drawn_labels = labels[np.concatenate([lenses, others])]
+    curves = np.empty((BOOTSTRAP, len(grid)))
+    for i in range(BOOTSTRAP):
+        drawn = np.concatenate([random.choice(lenses, len(lenses)), random.choice(others, len(others))])
+        false_positive_rate, completeness, _ = roc(drawn_labels, scores[drawn])
+        curves[i] = np.interp(grid, false_positive_rate, completeness)
+    low, high = np.quantile(curves, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=0)
+    return low, high
+
+
+def mean_auroc(labels: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Estimate:
+    """Mean AUROC over the seeds of one set of stamps, with the scatter of both in its interval.
+
+    One seed: DeLong's interval, of the stamps alone.  More: normal, of the sum of the seeds' variance of the mean
+    and the mean of DeLong's variances (the seeds share the stamps), by Student's t with one degree less than
+    seeds where the seeds dominate.
+
+    Parameters
+    ----------
+    labels, scores : sequences of arrays (N,)
+        One pair a seed.
+    """
+    values = tuple(auroc(a, b) for a, b in zip(labels, scores))
+    if len(values) == 1:
+        return Estimate(values[0], *auroc_interval(labels[0], scores[0]), values)
+    of_stamps = float(np.mean([_component_variance(*structural_components(a, b)) for a, b in zip(labels, scores)]))
+    of_seeds = float(np.var(values, ddof=1) / len(values))
+    total = of_stamps + of_seeds
+    # Welch and Satterthwaite: the stamps' part is known about as well as there are stamps.
+    degrees = total**2 / max(of_seeds**2 / (len(values) - 1) + of_stamps**2 / len(labels[0]), 1e-300)
+    half = float(t.ppf(0.5 + LEVEL / 2, max(degrees, 1))) * np.sqrt(total)
+    mean = float(np.mean(values))
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), values)

@@ -1,0 +1,344 @@
+"""Parts of a report that any runs can have: who ran, how well, twins against each other, at what cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lens_common.comparison import delong_test, equivalence_test, score_agreement
+from lens_common.errors import UserError
+from lens_common.metrics import auroc, auroc_interval, confusion, roc
+
+from .figures import (
+    Figure,
+    calibration_error,
+    draw_calibration,
+    draw_completeness,
+    draw_histories,
+    draw_roc,
+    draw_score_pairs,
+)
+from .intervals import Estimate, mean_auroc, wilson
+from .page import Section, Table, slug
+from .reading import StoredRun, check_same_data
+
+ALPHA = 0.05
+RADIUS_EDGES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+SNR_EDGES = (1.0, 5.0, 10.0, 20.0, 40.0, 80.0, 1000.0)
+MODEL_TITLES = {"resnet": "ResNet", "cnn": "CNN"}
+# Sets by the names that the reproduction gives them; others go by their own.
+SET_TITLES = {"test": "own test fold", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
+# So that a page of a thousand runs stays one that can be read.
+MOST_CURVES, MOST_PAIRS, MOST_GROUPS = 8, 6, 6
+
+
+def describe_run(run: StoredRun) -> str:
+    """Model, framework and what was wrong on purpose, in a few words."""
+    parts = [MODEL_TITLES.get(run.config["model"], run.config["model"]), run.framework]
+    parts += [run.config["mode"]] if run.config.get("mode", "faithful") != "faithful" else []
+    parts += [" + ".join(run.config["defects"])] if run.config["defects"] else []
+    return ", ".join([*parts, f"seed {run.config['seed']}"])
+
+
+def set_names(runs: Sequence[StoredRun]) -> list[str]:
+    """Names of all sets that some run scored, the validation stamps apart: the largest first, test folds last."""
+    sizes: dict[str, int] = {}
+    for run in runs:
+        for name, values in run.sets.items():
+            sizes[name] = max(sizes.get(name, 0), len(values.ids))
+    return sorted(set(sizes) - {"validation"}, key=lambda name: (name == "test", -sizes[name], name))
+
+
+def set_title(name: str) -> str:
+    """A set in words."""
+    return SET_TITLES.get(name, name)
+
+
+def spelled_auroc(run: StoredRun, name: str) -> str:
+    """AUROC of a run on one of its sets with its interval; empty where there is none."""
+    found = run.sets.get(name)
+    if found is None or found.labels.all() or not found.labels.any():
+        return ""
+    low, high = auroc_interval(found.labels, found.scores)
+    return f"{auroc(found.labels, found.scores):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def runs_table(key: str, runs: Sequence[StoredRun]) -> Table:
+    """One row a run: what it is, its AUROC on each set with its interval, its time."""
+    names = set_names(runs)
+    columns = ["run", "what", "stamps", "epochs", *(f"AUROC, {set_title(name)}" for name in names)]
+    columns += ["minutes", "commit"]
+    rows = [
+        [
+            f"`{run.name}`",
+            describe_run(run),
+            f"{run.config['data']['n_stamps']:,}",
+            str(len(run.history)),
+            *(spelled_auroc(run, name) for name in names),
+            f"{run.seconds / 60:.1f}",
+            str(run.environment.get("commit") or "unknown")[:8],
+        ]
+        for run in runs
+    ]
+    return Table(key, "Runs", columns, rows, "AUROC with its 95 % interval, of the stamps alone.")
+
+
+def left_out_table(left_out: Mapping[str, str]) -> Table:
+    """Runs that were set aside and why."""
+    return Table("left-out", "Left out", ["run", "reason"], [[f"`{path}`", why] for path, why in left_out.items()])
+
+
+def cost_table(key: str, runs: Sequence[StoredRun]) -> Table:
+    """Time and memory of each run, with the machine."""
+    rows = []
+    for run in runs:
+        environment = run.environment
+        framework = environment.get("framework", {})
+        versions = [
+            f"{name} {framework[name]}" for name in ("python", "theano-pymc", "torch", "numpy") if name in framework
+        ]
+        peak = environment.get("peak_memory_bytes")
+        n_seen = (run.config["data"]["n_stamps"] * 0.8) * len(run.history)
+        machine = f"{environment.get('processor', 'unknown')}, {environment.get('cores', '?')} cores"
+        rows.append(
+            [
+                f"`{run.name}`",
+                f"{run.seconds / max(len(run.history), 1):.1f}",
+                f"{n_seen / run.seconds:,.0f}" if run.seconds else "",
+                f"{peak / 1e6:,.0f}" if peak else "not recorded",
+                str(framework.get("threads", "")),
+                f"{machine}; {', '.join(versions)}",
+            ]
+        )
+    columns = ["run", "seconds an epoch", "stamps/s", "peak memory [MB]", "threads", "machine"]
+    note = "Seconds and stamps/s hold the scoring of the validation stamps after each epoch too."
+    return Table(key, "Time and memory", columns, rows, note)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed only."""
+
+    name: str
+    runs: tuple[StoredRun, ...]
+
+    def estimate(self, name: str) -> Estimate | None:
+        """Mean AUROC over the seeds on a set; ``None`` where no run scored it."""
+        sets = [run.sets[name] for run in self.runs if name in run.sets]
+        return mean_auroc([values.labels for values in sets], [values.scores for values in sets]) if sets else None
+
+
+def group_by_seed(runs: Sequence[StoredRun]) -> list[Group]:
+    """Groups of runs that differ in their seed only, in the order of their first runs."""
+    groups: dict[tuple[str, str], list[StoredRun]] = {}
+    for run in runs:
+        groups.setdefault((run.framework, run.recipe), []).append(run)
+    return [Group(describe_run(members[0]).rsplit(", seed", 1)[0], tuple(members)) for members in groups.values()]
+
+
+def find_pairs(runs: Sequence[StoredRun]) -> list[tuple[StoredRun, StoredRun]]:
+    """Twins among the runs, legacy first: all alike but the framework.  Two runs without a twin are a pair too."""
+    found = []
+    for first in runs:
+        for second in runs:
+            alike = first.recipe == second.recipe and first.config["seed"] == second.config["seed"]
+            if alike and (first.framework, second.framework) == ("legacy", "modern"):
+                found.append((first, second))
+    return found or ([(runs[0], runs[1])] if len(runs) == 2 else [])
+
+
+def validation_threshold(run: StoredRun) -> float:
+    """Score above which a stamp is called a lens: the one with most completeness less false positive rate there.
+
+    0.5 where the run has no validation stamps of both classes.
+
+    References
+    ----------
+    Youden 1950, Cancer 3, 32.
+    """
+    held = run.sets.get("validation")
+    if held is None or held.labels.all() or not held.labels.any():
+        return 0.5
+    false_positive_rate, completeness, thresholds = roc(held.labels, held.scores)
+    best = int(np.argmax(completeness - false_positive_rate))
+    scores = np.unique(held.scores)
+    below = scores[scores < thresholds[best]]
+    # Between two scores that occur: `>` and `>=` then call the same stamps.
+    return float((below[-1] + min(thresholds[best], 1.0)) / 2) if len(below) else 0.0
+
+
+def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequence[str], key: str = "") -> Section:
+    """Everything about two runs side by side.
+
+    Parameters
+    ----------
+    first, second : StoredRun
+        Differences are second minus first.
+    margin : float
+        The largest difference in AUROC that would not matter.
+    names : list of str
+        Sets that are compared by number; figures show the first of them.
+
+    Raises
+    ------
+    UserError
+        If they share no set.
+    """
+    runs = (first, second)
+    shared, sentences = [], []
+    for name in names:
+        if all(name in run.sets for run in runs):
+            try:
+                check_same_data(first, second, name)
+                shared.append(name)
+            except UserError as error:
+                sentences.append(f"Not compared on the {set_title(name)}: {error}.")
+    key = key or slug(f"{first.name}-{second.name}")
+    title = f"{describe_run(first)}, against {describe_run(second)}"
+    if not shared:
+        return Section(key, title, sentences or [f"`{first.name}` and `{second.name}` share no set of scored stamps."])
+    labels = _labels(runs)
+    comparisons = {name: compare_sets(first, second, name, margin) for name in shared}
+    curves = {label: run.sets[shared[0]] for label, run in zip(labels, runs)}
+    thresholds = [validation_threshold(run) for run in runs]
+    both = set_title(shared[0])
+    figures: list[Figure] = []
+    if curves[labels[0]].labels.any() and not curves[labels[0]].labels.all():
+        figures += [
+            draw_roc(f"{key}-roc", f"ROC, {both}", curves, logarithmic=False),
+            draw_roc(f"{key}-roc-log", f"ROC, {both}, logarithmic", curves, logarithmic=True),
+        ]
+    figures += [
+        draw_score_pairs(f"{key}-scores", f"Score against score, {both}", *curves.values(), names=labels),
+        draw_calibration(f"{key}-calibration", f"Calibration, {both}", curves),
+    ]
+    for parameter, edges in (("einstein_radius", RADIUS_EDGES), ("snr", SNR_EDGES)):
+        if all(parameter in values.parameters for values in curves.values()):
+            what = {"einstein_radius": "Einstein radius", "snr": "signal-to-noise ratio"}[parameter]
+            figures.append(
+                draw_completeness(
+                    f"{key}-{slug(parameter)}", f"Completeness by {what}, {both}", curves, parameter, edges, thresholds
+                )
+            )
+    groups = {label: [run] for label, run in zip(labels, runs)}
+    figures.append(draw_histories(f"{key}-loss", "Training loss", groups, "loss", "loss"))
+    if all(run.history[-1].get("validation_auroc") is not None for run in runs):
+        figures.append(draw_histories(f"{key}-watched", "Validation AUROC", groups, "validation_auroc", "AUROC"))
+    return Section(
+        key,
+        title,
+        [
+            *sentences,
+            *(_verdict(labels, name, found) for name, found in comparisons.items()),
+            comparison_table(f"{key}-numbers", labels, comparisons),
+            confusion_table(f"{key}-confusion", runs, labels, shared, thresholds),
+            *figures,
+        ],
+    )
+
+
+def _labels(runs: Sequence[StoredRun]) -> list[str]:
+    short = [run.framework for run in runs]
+    if short[0] == short[1]:
+        short = [describe_run(run) for run in runs]
+    return short if short[0] != short[1] else [run.name for run in runs]
+
+
+def compare_sets(first: StoredRun, second: StoredRun, name: str, margin: float) -> dict[str, Any]:
+    """DeLong's difference, the equivalence verdict and the agreement of the scores on one set."""
+    a, b = first.sets[name], second.sets[name]
+    difference = delong_test(a.labels, a.scores, b.scores)
+    return {
+        "difference": difference,
+        "equivalence": equivalence_test(difference.difference, difference.standard_error, margin, alpha=ALPHA),
+        "agreement": score_agreement(a.scores, b.scores, 0.5),
+        "intervals": [auroc_interval(values.labels, values.scores) for values in (a, b)],
+        "n": (int(a.labels.sum()), int((~a.labels).sum())),
+    }
+
+
+def _verdict(labels: Sequence[str], name: str, found: Mapping[str, Any]) -> str:
+    difference, equivalence = found["difference"], found["equivalence"]
+    said = "are equivalent" if equivalence.equivalent else "are not shown to be equivalent"
+    return (
+        f"On the {set_title(name)} ({found['n'][0]} lenses, {found['n'][1]} non-lenses) the two {said} within {equivalence.margin:g} "
+        f"in AUROC: the difference, {labels[1]} minus {labels[0]}, is {difference.difference:+.5f}, 90 % interval "
+        f"{equivalence.low:+.5f} to {equivalence.high:+.5f}."
+    )
+
+
+def comparison_table(key: str, labels: Sequence[str], comparisons: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One row a set: both AUROCs, their difference, how far the scores agree."""
+    rows = []
+    for name, found in comparisons.items():
+        difference, agreement = found["difference"], found["agreement"]
+        areas = [
+            f"{area:.4f} [{low:.4f}, {high:.4f}]"
+            for area, (low, high) in zip((difference.auroc_a, difference.auroc_b), found["intervals"])
+        ]
+        rows.append(
+            [
+                set_title(name),
+                *areas,
+                f"{difference.difference:+.5f} [{difference.low:+.5f}, {difference.high:+.5f}]",
+                f"{agreement['largest_score_difference']:.2g}",
+                f"{agreement['n_calls_differ']} of {sum(found['n'])}",
+            ]
+        )
+    columns = ["set", *(f"AUROC, {label}" for label in labels), "difference (DeLong, 95 %)"]
+    columns += ["largest difference of a score", "calls that differ at 0.5"]
+    return Table(key, "AUROC", columns, rows)
+
+
+def confusion_table(
+    key: str, runs: Sequence[StoredRun], labels: Sequence[str], names: Sequence[str], thresholds: Sequence[float]
+) -> Table:
+    """Counts and rates at the threshold that each run fixed on its validation stamps."""
+    rows = []
+    for name in names:
+        for run, label, threshold in zip(runs, labels, thresholds):
+            values = run.sets[name]
+            counts = confusion(values.labels, values.scores, threshold)
+            rows.append([f"{set_title(name)}, {label}", f"{threshold:.3f}", *rates_of(counts), _error(values)])
+    columns = ["set, run", "threshold", "true positives", "false positives", "true negatives", "false negatives"]
+    columns += ["completeness", "purity", "contamination", "false positive rate", "calibration error"]
+    note = "Shares with 95 % Wilson intervals. Purity and contamination hold for these shares of lenses only."
+    return Table(key, "Confusion at a threshold fixed on the validation stamps", columns, rows, note)
+
+
+def rates_of(counts: Any) -> list[str]:
+    """The four counts, then completeness, purity, contamination and false positive rate with their intervals."""
+    tp, fp = counts.true_positives, counts.false_positives
+    tn, fn = counts.true_negatives, counts.false_negatives
+    shares = [(tp, tp + fn), (tp, tp + fp), (fp, tp + fp), (fp, fp + tn)]
+    return [*map(str, (tp, fp, tn, fn)), *(spelled_share(*pair) for pair in shares)]
+
+
+def spelled_share(successes: int, n: int) -> str:
+    """A share with its Wilson interval; a word where nothing was counted."""
+    if n == 0:
+        return "undefined"
+    found = wilson(successes, n)
+    return f"{found.share:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _error(values: Any) -> str:
+    return f"{calibration_error(values.labels, values.scores):.3f}"
+
+
+def overview_figures(runs: Sequence[StoredRun]) -> list[Figure]:
+    """ROC and history of the first few runs, on the set that most of them scored."""
+    names = set_names(runs)
+    name = max(names, key=lambda name: sum(name in run.sets for run in runs))
+    having = [run for run in runs if name in run.sets and 0 < run.sets[name].labels.sum() < len(run.sets[name].labels)]
+    curves = {run.name: run.sets[name] for run in having[:MOST_CURVES]}
+    found = []
+    if curves:
+        found += [
+            draw_roc("overview-roc", f"ROC, {set_title(name)}", curves, logarithmic=False),
+            draw_roc("overview-roc-log", f"ROC, {set_title(name)}, logarithmic", curves, logarithmic=True),
+        ]
+    groups = {group.name: group.runs for group in group_by_seed(runs)[:MOST_GROUPS]}
+    found.append(draw_histories("overview-loss", "Training loss", groups, "loss", "loss"))
+    return found
