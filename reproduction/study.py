@@ -83,8 +83,9 @@ def read_plan(path: Path = PLAN) -> dict:
 
 
 def expand(plan: dict, profile: str) -> list[Run]:
-    """Runs of a profile in the order of the plan, each once."""
+    """Runs of a profile, each once: the first seed of every table, then the second; tables marked `last` after all."""
     runs: dict[str, Run] = {}
+    order: dict[str, tuple[bool, int]] = {}
     for table in plan["runs"]:
         if profile not in table["profiles"]:
             continue
@@ -106,7 +107,8 @@ def expand(plan: dict, profile: str) -> list[Run]:
                         )
                         name = run_name(run)
                         runs.setdefault(name, replace(run, name=name))
-    return list(runs.values())
+                        order.setdefault(name, (table.get("last", False), table["seeds"].index(seed)))
+    return sorted(runs.values(), key=lambda run: order[run.name])
 
 
 def run_name(run: Run) -> str:

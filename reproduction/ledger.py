@@ -1,0 +1,269 @@
+"""The claims of 2018, each set against runs of this project."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from stored import CNN_2000_2018, CNN_2018, RESNET_200_2018, RESNET_2018, Study
+
+from lens_common.metrics import completeness_at_fpr, confusion
+from lens_modern.report.page import Table
+from lens_modern.report.reading import StoredRun
+from lens_modern.report.sections import spelled_share
+
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+NOT_TESTABLE, NOT_RUN = "not testable here", "not run yet"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What our runs say to a claim: one of the four statuses, our figure, the cause, the runs that show it."""
+
+    status: str
+    ours: str
+    cause: str
+    runs: Sequence[str] = ()
+
+
+def ledger_table(study: Study) -> Table:
+    """One row a claim."""
+    rows = []
+    for entry in study.claims["claims"]:
+        found = FINDINGS[entry["key"]](study)
+        shown = ", ".join(f"`{name}`" for name in found.runs)
+        rows.append([entry["claim"], entry["figure"], found.status, found.ours, found.cause, shown])
+    columns = ["claim", "its figure", "status", "ours", "cause", "runs that show it"]
+    note = (
+        "Intervals are of 95 %, Wilson's for shares; a range is that over seeds. Reproduced: ours contains the claimed "
+        "figure, or shows the same behaviour by the rule that the row names."
+    )
+    return Table("ledger", "The ledger", columns, rows, note)
+
+
+def statuses(study: Study) -> dict[str, str]:
+    """Status of each claim by its key."""
+    return {entry["key"]: FINDINGS[entry["key"]](study).status for entry in study.claims["claims"]}
+
+
+def _names(runs: Sequence[StoredRun]) -> list[str]:
+    """The first run and how many more there are."""
+    return [runs[0].name, *([f"{len(runs) - 1} more seeds or twins"] if len(runs) > 1 else [])]
+
+
+def _range(values: Sequence[float], spec: str = ".3f") -> str:
+    low, high = min(values), max(values)
+    return f"{low:{spec}}" if f"{low:{spec}}" == f"{high:{spec}}" else f"{low:{spec}} to {high:{spec}}"
+
+
+def _column(runs: Sequence[StoredRun], key: str) -> list[list[float]]:
+    return [[row[key] for row in run.history if row.get(key) is not None] for run in runs]
+
+
+def _not_run(what: str) -> Finding:
+    return Finding(NOT_RUN, "-", f"{what} is in the plan and has not been run")
+
+
+def _cnn_20000(study: Study) -> Finding:
+    runs = study.group("cnn", 20000, CNN_2018).runs
+    if not runs:
+        return _not_run("The CNN on 20,000 mocks as in 2018")
+    losses = [max(line[1:]) for line in _column(runs, "loss")] + [min(line[1:]) for line in _column(runs, "loss")]
+    seen = [line[-1] for line in _column(runs, "validation_accuracy")]
+    stuck = min(losses) > 7.5 and max(losses) < 8.6 and all(abs(value - 0.5) < 0.03 for value in seen)
+    return Finding(
+        REPRODUCED if stuck else NOT_REPRODUCED,
+        f"loss {_range(losses, '.4f')} from the second epoch on, validation accuracy {_range(seen)}",
+        "`raw_pixels`: the softmax saturates, the clipped loss has no gradient; 16.03 times the share of one class",
+        _names(runs),
+    )
+
+
+def _cnn_200(study: Study) -> Finding:
+    probes = {side: study.extra(f"probe-{side}-pics.json") for side in ("legacy", "modern")}
+    probes = {side: found for side, found in probes.items() if found}
+    if not probes:
+        return _not_run("The CNN on the PICS mocks as in 2018")
+    ours = [[epoch["loss"] for epoch in found["epochs"]] for found in probes.values()]
+    logged = study.claims["logs"]["cnn_200_loss"][-1]
+    same = all(abs(line[-1] - logged) < 5e-4 for line in ours)
+    found = next(iter(probes.values()))
+    return Finding(
+        REPRODUCED if same else NOT_REPRODUCED,
+        "; ".join(f"{side}: loss " + ", ".join(f"{v:.4f}" for v in line) for side, line in zip(probes, ours))
+        + f", on {found['data']['n_stamps']} of the 200 images",
+        "`raw_pixels`: after the first steps the gradient is exactly zero and no weight moves in any bit",
+        [f"probe-{side}-pics.json" for side in probes],
+    )
+
+
+def _cnn_2000(study: Study) -> Finding:
+    runs = study.group("cnn", 2000, CNN_2000_2018).runs
+    if not runs:
+        return _not_run("The CNN on 2,000 mocks as in 2018")
+    losses = _column(runs, "loss")
+    first, last = [line[0] for line in losses], [line[-1] for line in losses]
+    estimate = study.estimate("mocks", "cnn", 2000, CNN_2000_2018)
+    falls = np.mean(first) > 1 and abs(np.mean(last) - np.log(2)) < 0.05
+    chance = estimate is None or estimate.low < 0.55
+    return Finding(
+        REPRODUCED if falls and chance else NOT_REPRODUCED,
+        f"loss {_range(first)} in the first epoch, {_range(last)} in the last; AUROC on 2,000 mocks {estimate}",
+        "`class_overwrite`: both classes hold the same pictures, so the best loss is ln 2 = 0.693",
+        _names(runs),
+    )
+
+
+def _resnet_rates(study: Study) -> tuple[list[StoredRun], str]:
+    runs = list(study.group("resnet", 2000, RESNET_2018).runs)
+    return runs, "mocks"
+
+
+def _resnet_completeness(study: Study) -> Finding:
+    runs, name = _resnet_rates(study)
+    if not runs:
+        return _not_run("The ResNet on 2,000 mocks as in 2018")
+    claimed = study.claims["logs"]["resnet_2000_end"]["completeness"]
+    ours, inside = _shares(runs, name, lambda c: (c.true_positives, c.true_positives + c.false_negatives), claimed)
+    watched = [value for line in _column(runs, "validation_completeness") for value in line[2:]]
+    wanders = min(watched) <= claimed <= max(watched)
+    return Finding(
+        REPRODUCED if inside or wanders else NOT_REPRODUCED,
+        f"{ours} at 0.5 on 2,000 mocks; over the epochs {_range(watched, '.2f')} on its own validation stamps",
+        "two equal classes: where the threshold falls among equal scores is chance, so any completeness can come out",
+        _names(runs),
+    )
+
+
+def _resnet_purity(study: Study) -> Finding:
+    runs, name = _resnet_rates(study)
+    if not runs:
+        return _not_run("The ResNet on 2,000 mocks as in 2018")
+    claimed = study.claims["logs"]["resnet_2000_end"]["purity"]
+    ours, _ = _shares(runs, name, lambda c: (c.true_positives, c.true_positives + c.false_positives), claimed)
+    watched = [value for line in _column(runs, "validation_purity") for value in line[2:]]
+    return Finding(
+        f"{REPRODUCED} as a purity" if min(watched) <= claimed <= max(watched) else f"{NOT_REPRODUCED} as a purity",
+        f"purity {ours} on 2,000 mocks; over the epochs {_range(watched, '.2f')}",
+        "`purity_as_fpr`: 0.519 is the purity; contamination is then 0.481, the false positive rate about 0.56 (below)",
+        _names(runs),
+    )
+
+
+def _shares(
+    runs: Sequence[StoredRun], name: str, pick: Callable[..., tuple[int, int]], claimed: float
+) -> tuple[str, bool]:
+    """Share of each run with its interval, and whether one of the intervals holds the claimed figure."""
+    from lens_modern.report.intervals import wilson
+
+    spelled, inside = [], False
+    for run in runs:
+        values = run.sets[name]
+        successes, n = pick(confusion(values.labels, values.scores))
+        spelled.append(f"{run.framework} {spelled_share(successes, n)}")
+        if n:
+            found = wilson(successes, n)
+            inside = inside or found.low <= claimed <= found.high
+    return ", ".join(spelled), inside
+
+
+def _resnet_validation(study: Study) -> Finding:
+    runs, _ = _resnet_rates(study)
+    if not runs:
+        return _not_run("The ResNet on 2,000 mocks as in 2018")
+    purity = [value for line in _column(runs, "validation_purity") for value in line[4::5]]
+    completeness = [value for line in _column(runs, "validation_completeness") for value in line[4::5]]
+    same = max(purity) < 0.65 and max(completeness) - min(completeness) > 0.3
+    return Finding(
+        REPRODUCED if same else NOT_REPRODUCED,
+        f"every fifth epoch: purity {_range(purity)}, completeness {_range(completeness)}",
+        "`class_overwrite`; `rate_collapse` freezes it after a third of the epochs",
+        _names(runs),
+    )
+
+
+def _resnet_loss(study: Study) -> Finding:
+    runs, _ = _resnet_rates(study)
+    if not runs:
+        return _not_run("The ResNet on 2,000 mocks as in 2018")
+    first, last = [line[9] for line in _column(runs, "loss")], [line[-1] for line in _column(runs, "loss")]
+    same = all(0.69 < value < 0.76 for value in last)
+    return Finding(
+        REPRODUCED if same else NOT_REPRODUCED,
+        f"{_range(first, '.4f')} in the tenth epoch, {_range(last, '.4f')} in the last",
+        "ln 2 = 0.693 is the least that two equal classes allow",
+        _names(runs),
+    )
+
+
+def _resnet_200(study: Study) -> Finding:
+    runs = study.group("resnet", 200, RESNET_200_2018).runs
+    if not runs:
+        return _not_run("The ResNet on 200 mocks as in 2018")
+    watched = [line[:10] for line in _column(runs, "validation_completeness")]
+    swings = [max(line) - min(line) for line in watched]
+    first = [value for line in watched for value in line]
+    estimate = study.estimate("mocks", "resnet", 200, RESNET_200_2018)
+    return Finding(
+        REPRODUCED if max(swings) > 0.8 else NOT_REPRODUCED,
+        f"completeness {_range(first, '.2f')} within the first ten epochs; AUROC on 2,000 mocks in the end {estimate}",
+        "one step an epoch: the running statistics of the batch norms lag behind the weights; and 40 stamps to watch",
+        _names(runs),
+    )
+
+
+def _time(study: Study) -> Finding:
+    runs = [run for run in study.group("resnet", 2000, RESNET_2018).runs if run.framework == "legacy"]
+    logs = study.claims["logs"]
+    claimed = logs["batches_an_epoch"] * logs["batch_size"] / logs["seconds_an_epoch"]
+    if not runs:
+        return Finding(NOT_TESTABLE, "-", "its machine is not known")
+    seconds = float(np.median([row["seconds"] for row in runs[0].history]))
+    n_seen = 128 * (int(runs[0].config["data"]["n_stamps"] * 0.9) // 128)
+    threads = runs[0].environment.get("framework", {}).get("threads")
+    return Finding(
+        NOT_TESTABLE,
+        f"{n_seen / seconds:.0f} images/s on {threads} thread, two runs at a time, against {claimed:.1f} then",
+        "another machine; no BLAS would explain half of it (`make bench`)",
+        _names(runs),
+    )
+
+
+def _deeplens(study: Study) -> Finding:
+    runs = [run for size in (20000, 2000) for run in study.group("resnet", size, ()).runs]
+    if not runs or "mocks" not in runs[0].sets:
+        return _not_run("The mended ResNet")
+    run = next((run for run in runs if run.framework == "modern"), runs[0])
+    values = run.sets["mocks"]
+    radius, snr = values.parameters["einstein_radius"], values.parameters["snr"]
+    chosen = ~values.labels | ((radius > 1.4) & (snr > 20))
+    labels, scores = values.labels[chosen], values.scores[chosen]
+    share = completeness_at_fpr(labels, scores, 0.01)
+    n_lenses = int(labels.sum())
+    status = REPRODUCED if share >= 0.9 else NOT_REPRODUCED
+    return Finding(
+        status,
+        f"{spelled_share(round(share * n_lenses), n_lenses)} of {n_lenses} such lenses of our mocks, by the ResNet of "
+        f"{run.config['data']['n_stamps']:,} stamps",
+        "a tenth of the images or fewer epochs, other mocks: not a test of theirs, a figure beside it",
+        [run.name],
+    )
+
+
+def _elsewhere(_: Study) -> Finding:
+    return Finding(NOT_TESTABLE, "-", "other mocks, which are not at hand")
+
+
+FINDINGS: dict[str, Callable[[Study], Finding]] = {
+    "cnn_20000": _cnn_20000,
+    "cnn_200": _cnn_200,
+    "cnn_2000": _cnn_2000,
+    "resnet_completeness": _resnet_completeness,
+    "resnet_purity": _resnet_purity,
+    "resnet_validation": _resnet_validation,
+    "resnet_loss": _resnet_loss,
+    "resnet_200": _resnet_200,
+    "time": _time,
+    "deeplens_completeness": _deeplens,
+    "avestruz": _elsewhere,
+    "bologna": _elsewhere,
+}
