@@ -3,13 +3,14 @@
     publish.py STUDY OUT
 
 STUDY is what `study.py` filled.  Of each run OUT keeps config, environment, history, metrics and all score tables, put
-together in one ``scores.csv.gz``; no weights, no paths of the machine, and no pixel of the PICS mocks.  Of each test set
-it keeps what the page asks of a stamp: Einstein radius, S/N, and whether the bad-image filter flags it.
+together in one ``scores.csv.gz``; no weights, no paths of the machine, and no pixel of the PICS mocks.  Of each test
+set it keeps what the page asks of a stamp: Einstein radius, S/N, and whether the bad-image filter flags it.
 """
 
 import argparse
 import csv
 import gzip
+import hashlib
 import io
 import json
 import shutil
@@ -23,7 +24,7 @@ from study import Run, expand, read_plan, train_command
 from lens_common.catalogue import read_catalogue
 from lens_common.errors import UserError
 from lens_common.quality import THRESHOLDS, describe_filter, flag_stamps, measure_quality, parse_filter
-from lens_common.runs import read_config, read_csv, write_json
+from lens_common.runs import read_config, write_json
 from lens_common.score_tables import read_provenance, read_scores
 from lens_common.stamps import load_dataset
 from lens_modern.report.reading import PARAMETERS
@@ -74,13 +75,16 @@ def publish_run(run: Run, study: Path, out: Path) -> None:
             continue
         provenance = read_provenance(path)
         if provenance["model_hash"] != about["model_hash"]:
-            raise UserError(f"{path} was scored by another model than {source / 'scores.csv'}; remove it and score again")
+            raise UserError(
+                f"{path} was scored by another model than {source / 'scores.csv'}; remove it and score again"
+            )
         found = _rows_of_table(path, path.stem.removeprefix("scores").removeprefix("-"))
         rows += found
         for name in dict.fromkeys(row["set"] for row in found):
             sets[name] = {key: provenance[key] for key in ("data_hash", "n_stamps")}
-    _write_gzip(out / "scores.csv.gz", rows)
-    write_json(out / "scores.json", {**{key: about[key] for key in ("model", "model_hash")}, "sets": sets})
+    digest = _write_gzip(out / "scores.csv.gz", rows)
+    kept = {key: about[key] for key in ("model", "model_hash")}
+    write_json(out / "scores.json", {**kept, "sha256": digest, "sets": sets})
 
 
 def _rows_of_table(path: Path, name: str) -> list[dict[str, str]]:
@@ -95,17 +99,19 @@ def _rows_of_table(path: Path, name: str) -> list[dict[str, str]]:
     return rows
 
 
-def _write_gzip(path: Path, rows: list[dict[str, str]]) -> None:
-    """CSV, compressed to the same bytes each time."""
+def _write_gzip(path: Path, rows: list[dict[str, str]]) -> str:
+    """Write CSV, compressed to the same bytes each time; return the SHA-256 of the CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+    content = text.getvalue().encode()
+    path.write_bytes(gzip.compress(content, mtime=0))
+    return hashlib.sha256(content).hexdigest()
 
 
 def without_paths(content: Any) -> Any:
-    """The same with absolute paths cut to their last part, and without the linker flags of the BLAS, which hold some."""
+    """Cut absolute paths to their last part, and leave out the linker flags of the BLAS, which hold some."""
     if isinstance(content, dict):
         return {key: without_paths(value) for key, value in content.items() if key != "blas"}
     if isinstance(content, list):

@@ -3,12 +3,12 @@
 import csv
 import gzip
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomllib
 from study import Run, expand, read_plan
 
 from lens_common.errors import UserError
@@ -64,8 +64,14 @@ class Study:
     def estimate(
         self, name: str, model: str, n_stamps: int, defects: tuple[str, ...], framework: str = "", variant: str = ""
     ) -> Estimate | None:
-        """Mean AUROC on a set over the seeds; over those of both frameworks where none is named."""
-        return self.group(model, n_stamps, defects, framework, variant).estimate(name)
+        """Mean AUROC on a set over the seeds.
+
+        Where no framework is named each seed counts once, legacy before modern: twins of one seed are no two samples.
+        """
+        runs = self.group(model, n_stamps, defects, framework, variant).runs
+        ordered = sorted(runs, key=lambda run: run.framework != "legacy")
+        by_seed = {run.config["seed"]: run for run in reversed(ordered) if name in run.sets}
+        return Group("", tuple(by_seed.values())).estimate(name) if by_seed else None
 
     def extra(self, name: str) -> dict[str, Any] | None:
         """A stored JSON beside the runs; ``None`` where it is not there."""

@@ -9,17 +9,21 @@ where it stopped: what is there is not done again, and a training continues from
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import tomllib
 
 from lens_common.errors import UserError
 from lens_common.mocks import make_mocks
 from lens_common.prior import POPULATIONS, PRIOR
+from lens_common.runs import read_config
 from lens_common.study import DEFECTS, MODELS, PRESETS
 
 HERE = Path(__file__).resolve().parent
@@ -201,17 +205,67 @@ def work_through(runs: list[Run], folder: Path, sets: dict[str, Path], jobs: int
 
 def _start(run: Run, folder: Path, sets: dict[str, Path]) -> subprocess.Popen:
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    python = ROOT / f".venv-{run.framework}" / "bin" / "python"
     commands = json.dumps(pending_commands(run, folder, sets))
-    packages = os.pathsep.join(str(ROOT / name) for name in ("common", run.framework))
     with open(folder / "logs" / f"{run.name}.log", "a") as log:
         return subprocess.Popen(
-            [str(python), str(HERE / "one_run.py"), run.framework, commands],
+            [str(_python(run.framework)), str(HERE / "one_run.py"), run.framework, commands],
             stdout=log,
             stderr=log,
-            env={**os.environ, "PYTHONPATH": packages, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": _packages(run.framework), "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C reaches this process only, which ends the others in its own time
         )
+
+
+def work_beside(folder: Path, sets: dict[str, Path]) -> list[str]:
+    """What the page asks for beside the runs: probes of the gradient, the radial regression, maps; return failures."""
+    failed = []
+    for name, outputs, side, command in _beside(folder, sets):
+        if all((folder / output).exists() for output in outputs):
+            continue
+        print(f"study: {name}", flush=True)
+        (folder / "logs").mkdir(exist_ok=True)
+        with open(folder / "logs" / f"{slug(name)}.log", "a") as log:
+            done = subprocess.run(
+                [str(_python(side)), str(HERE / command[0]), *map(str, command[1:])],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": _packages(side)},
+            )
+        if done.returncode:
+            failed.append(f"{name} (see {folder / 'logs' / slug(name)}.log)")
+    return failed
+
+
+def _beside(folder: Path, sets: dict[str, Path]) -> Iterator[tuple[str, list[str], str, list]]:
+    """(Name, files it makes, interpreter, script and arguments) of each step."""
+    for side in ("legacy", "modern"):
+        for scaling in ("raw", "sigma"):
+            if "pics" in sets:
+                out = f"probe-{side}-pics{'' if scaling == 'raw' else '-mended'}.json"
+                command = ["probe.py", side, sets["pics"], folder / out, "--scaling", scaling]
+                yield f"the CNN of 2018 on the PICS mocks, {side}, {scaling}", [out], side, command
+    trained = sorted(folder.glob("*/config.json"))
+    default = [read_config(path.parent) for path in trained if path.parent.name.startswith("cnn-2000-mended-")]
+    if default:
+        named = [f"{name}={path}" for name, path in sets.items() if name != "quiet"]
+        cross = [part for name in ("mocks", "leak-controlled") for part in ("--cross-validate", name)]
+        command = ["radial.py", default[0]["data"]["folder"], folder / "radial", *named, *cross]
+        outputs = [f"radial/scores-{name}.json" for name in sets if name != "quiet"]
+        yield "a logistic regression on radial features", outputs, "modern", command
+    yield "occlusion maps", ["panels.npz"], "modern", ["gallery.py", folder]
+
+
+def _python(side: str) -> Path:
+    return ROOT / f".venv-{side}" / "bin" / "python"
+
+
+def _packages(side: str) -> str:
+    return os.pathsep.join(str(ROOT / name) for name in ("common", side))
+
+
+def slug(name: str) -> str:
+    """A name for a file."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _spell(seconds: float) -> str:
@@ -238,7 +292,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(run.name, "finished" if (folder / run.name / "metrics.json").exists() else "to do")
             return 0
         folder.mkdir(parents=True, exist_ok=True)
-        failed = work_through(runs, folder, prepare_sets(plan, folder), options.jobs, 60 * options.limit_minutes)
+        sets = prepare_sets(plan, folder)
+        failed = work_through(runs, folder, sets, options.jobs, 60 * options.limit_minutes)
+        failed += work_beside(folder, sets)
     except UserError as error:
         print(f"study: {error}", file=sys.stderr)
         return 2

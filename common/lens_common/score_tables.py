@@ -4,6 +4,7 @@ A table in memory is a dict of rows by id, each row a dict of strings, as the fi
 """
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
@@ -32,12 +33,13 @@ def write_scores(path: Path, data: Dataset, folds: np.ndarray, scores: np.ndarra
     scores : float array (N,), in [0, 1]
         Written so that they are read back to the last bit.
     provenance : dict
-        For the JSON, beside folder and hash of the data.
+        For the JSON, beside folder and hash of the data and the SHA-256 of the table.
     """
     labels = ["" if label < 0 else int(label) for label in data.labels]
     rows = zip(data.ids, data.paths, folds, labels, (repr(float(value)) for value in scores))
     write_csv(path, [dict(zip(SCORE_COLUMNS, row)) for row in rows], SCORE_COLUMNS)
-    about = {"data": data.folder, "data_hash": data.data_hash, "n_stamps": len(scores), **provenance}
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    about = {"data": data.folder, "data_hash": data.data_hash, "n_stamps": len(scores), "sha256": digest, **provenance}
     write_json(path.with_suffix(".json"), about)
 
 

@@ -171,10 +171,10 @@ def draw_score_pairs(key: str, title: str, first: Any, second: Any, names: Seque
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         for label, colour, marker, what in ((False, SERIES[1], "x", "non-lens"), (True, SERIES[0], "o", "lens")):
             rows = first.labels == label
-            style = {"markerfacecolor": "none"} if marker == "o" else {}
+            face = "none" if marker == "o" else colour
             axes.plot(
                 first.scores[rows], second.scores[rows], marker, color=colour, markersize=3,
-                markeredgewidth=0.6, label=what, **style,
+                markeredgewidth=0.6, label=what, markerfacecolor=face,
             )  # fmt: skip
         axes.set(xlabel=names[0], ylabel=names[1], xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.legend(loc="upper left")
@@ -197,7 +197,7 @@ def draw_calibration(key: str, title: str, curves: Mapping[str, Any]) -> Figure:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="calibrated")
         for i, (name, values) in enumerate(curves.items()):
             which = np.clip(np.digitize(values.scores, edges) - 1, 0, 9)
-            rows = []
+            rows: list[dict[str, Any]] = []
             for k in range(10):
                 inside = which == k
                 if inside.any():
@@ -235,7 +235,7 @@ def draw_completeness(
     with _drawing() as canvas:
         axes = canvas.subplots()
         for i, ((name, values), threshold) in enumerate(zip(curves.items(), thresholds)):
-            rows = []
+            rows: list[dict[str, Any]] = []
             for low, high in zip(edges, edges[1:]):
                 column = values.parameters[parameter]
                 inside = values.labels & (column >= low) & (column < high)
@@ -292,9 +292,15 @@ def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], co
             low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
             colour = SERIES[i % len(SERIES)]
             axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
-            style = {"marker": "o", "markersize": 3} if length < 8 else {}
+            marker = "o" if length < 8 else ""
             axes.plot(
-                epochs, mean, color=colour, linestyle=DASHES[i % len(DASHES)], label=f"{name} ({len(runs)})", **style
+                epochs,
+                mean,
+                color=colour,
+                linestyle=DASHES[i % len(DASHES)],
+                label=f"{name} ({len(runs)})",
+                marker=marker,
+                markersize=3,
             )
             table += [
                 {"runs": name, "n_seeds": len(runs), "epoch": int(x), "mean": m, "lowest": lo, "highest": hi}
@@ -386,7 +392,7 @@ def draw_lines(
     axes_labels: tuple[str, str],
     **limits: Any,
 ) -> Figure:
-    """Some lines of points, as they are; `limits` go to the axes."""
+    """Some lines of points, as they are; two points alone are not joined.  `limits` go to the axes."""
     table: list[dict[str, Any]] = []
     with _drawing() as canvas:
         axes = canvas.subplots()
@@ -394,7 +400,7 @@ def draw_lines(
             x, y = zip(*points)
             axes.plot(
                 x, y, color=SERIES[i % len(SERIES)], marker="os^v"[i % 4], markersize=3.5, linewidth=1.2,
-                linestyle=DASHES[i % 4], label=name,
+                linestyle=DASHES[i % 4] if len(points) > 2 else "none", label=name,
             )  # fmt: skip
             table += [{"line": name, axes_labels[0]: a, axes_labels[1]: b} for a, b in points]
         axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1], **limits)

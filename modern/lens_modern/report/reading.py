@@ -6,8 +6,11 @@ together in ``scores.csv.gz`` (set, id, is_lens, score) and ``scores.json``.
 
 import csv
 import gzip
+import hashlib
+import io
 import json
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,6 +207,7 @@ def _own_sets(path: Path) -> dict[str, ScoreSet]:
         if table_path.stem.endswith("-rejected"):
             continue
         table, about = read_scores(table_path), read_provenance(table_path)
+        _check_digest(table_path.read_bytes(), about, table_path)
         if expected and about.get("model_hash") != expected:
             raise UserError(
                 f"{table_path} was scored by the model {str(about.get('model_hash'))[:12]}, "
@@ -233,15 +237,27 @@ def _stored_sets(path: Path) -> dict[str, ScoreSet]:
     about = _read_json(path / "scores.json", "take it from a copy of the run")
     tables: dict[str, Table] = {}
     try:
-        with gzip.open(path / "scores.csv.gz", "rt", newline="") as file:
+        content = gzip.decompress((path / "scores.csv.gz").read_bytes())
+        _check_digest(content, about, path / "scores.csv.gz")
+        with io.StringIO(content.decode(), newline="") as file:
             for row in csv.DictReader(file):
                 value = float(row["score"])
                 if not 0 <= value <= 1 or row["is_lens"] not in ("0", "1"):
                     raise ValueError(f"the row of {row['id']} holds {row['score']!r} and {row['is_lens']!r}")
                 tables.setdefault(row["set"], {})[row["id"]] = row
         return {name: _score_set(rows, about["sets"][name]["data_hash"]) for name, rows in tables.items()}
-    except (OSError, EOFError, KeyError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zlib.error, csv.Error) as error:
         raise UserError(f"{path / 'scores.csv.gz'} is damaged: {error}; take it from a copy of the run") from error
+
+
+def _check_digest(content: bytes, about: Mapping[str, Any], path: Path) -> None:
+    """Refuse a table that is not the one that its JSON was written beside."""
+    if about.get("sha256", found := hashlib.sha256(content).hexdigest()) != found:
+        raise UserError(
+            f"{path} is not the table that {path.name.split('.')[0]}.json was written for: its SHA-256 is "
+            f"{found[:12]}, "
+            f"not {str(about['sha256'])[:12]}; score the stamps again"
+        )
 
 
 def _score_set(rows: Table, data_hash: str) -> ScoreSet:
@@ -299,11 +315,17 @@ def check_run(run: StoredRun) -> None:
     found = evaluate_scores(test.labels, test.scores, run.metrics.get("threshold", 0.5))
     for key, value in found.items():
         stored = run.metrics.get(key)
-        if (stored is None) != (value is None) or (value is not None and abs(stored - value) > METRIC_TOLERANCE):
+        if not _alike(stored, value):
             raise UserError(
                 f"{run.path}: metrics.json says {key} {stored}, its scores say {value}; evaluate the run again"
             )
     _check_history(run)
+
+
+def _alike(stored: Any, value: float | None) -> bool:
+    if value is None or not isinstance(stored, (int, float)):
+        return stored is value
+    return abs(stored - value) <= METRIC_TOLERANCE
 
 
 def _check_history(run: StoredRun) -> None:

@@ -210,7 +210,9 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
             draw_roc(f"{key}-roc-log", f"ROC, {both}, logarithmic", curves, logarithmic=True),
         ]
     figures += [
-        draw_score_pairs(f"{key}-scores", f"Score against score, {both}", *curves.values(), names=labels),
+        draw_score_pairs(
+            f"{key}-scores", f"Score against score, {both}", first.sets[shared[0]], second.sets[shared[0]], labels
+        ),
         draw_calibration(f"{key}-calibration", f"Calibration, {both}", curves),
     ]
     for parameter, edges in (("einstein_radius", RADIUS_EDGES), ("snr", SNR_EDGES)):
@@ -262,7 +264,8 @@ def _verdict(labels: Sequence[str], name: str, found: Mapping[str, Any]) -> str:
     difference, equivalence = found["difference"], found["equivalence"]
     said = "are equivalent" if equivalence.equivalent else "are not shown to be equivalent"
     return (
-        f"On the {set_title(name)} ({found['n'][0]} lenses, {found['n'][1]} non-lenses) the two {said} within {equivalence.margin:g} "
+        f"On the {set_title(name)} ({found['n'][0]} lenses, {found['n'][1]} non-lenses) the two {said} within "
+        f"{equivalence.margin:g} "
         f"in AUROC: the difference, {labels[1]} minus {labels[0]}, is {difference.difference:+.5f}, 90 % interval "
         f"{equivalence.low:+.5f} to {equivalence.high:+.5f}."
     )
