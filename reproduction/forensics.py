@@ -274,7 +274,8 @@ def purity_as_fpr(study: Study) -> list[Block]:
         ],
     ]  # fmt: skip
     words = (
-        "The study's code returned (purity, completeness), and the first was reported as *contamination / FPR*. Its last "
+        "The study's code returned (purity, completeness), and the first was reported as *contamination / FPR*. Its "
+        "last "
         f"figures, {purity} and {completeness}, are {tp}/{called} and {tp}/{lenses}: 201 lenses in a validation set of "
         f"400, "
         f"{called} called lenses, {tp} of them rightly. *Contamination* is used in two senses in the field: the share "

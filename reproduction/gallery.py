@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,12 @@ def make_gallery(study: Path) -> int:
         columns["kind"] += [kind for kind in chosen for _ in chosen[kind]]
         columns["id"] += ids
         columns["is_lens"] += [tables[0][stamp_id]["is_lens"] == "1" for stamp_id in ids]
-        for side in SIDES:
-            found = _mapped(study, pair, side, ids)
+        with ThreadPoolExecutor(len(SIDES)) as threads:
+            mapped = [*threads.map(lambda side: _mapped(study, pair, side, ids), SIDES)]
+        for side, found in zip(SIDES, mapped):
             columns[f"score_{side}"] += [*found["scores"]]
             columns[f"map_{side}"] += [*found["maps"]]
-        columns["stamp"] += [*found["stamps"]]
+        columns["stamp"] += [*mapped[0]["stamps"]]
     if columns["id"]:
         small = {"stamp", "map_legacy", "map_modern"}
         write_arrays(

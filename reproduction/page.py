@@ -17,8 +17,9 @@ from stored import CNN_ALL, RESNET_2018, Study, read_study
 
 from lens_common.comparison import equivalence_over_seeds
 from lens_common.errors import UserError
-from lens_modern.report.figures import Figure, draw_growth, draw_histories
-from lens_modern.report.page import Panel, Panels, Report, Section, Table, picture, write_report
+from lens_common.folders import replacing
+from lens_modern.report.figures import Figure, draw_growth, draw_histories, standalone
+from lens_modern.report.page import Panel, Panels, Report, Section, Table, picture, walk, write_report
 from lens_modern.report.sections import (
     Group,
     cost_table,
@@ -32,6 +33,7 @@ from lens_modern.report.sections import (
 ROOT = Path(__file__).resolve().parent.parent
 # Twice as narrow as the study's own uncertainty on 100 images would ask; small against what a seed does.
 MARGIN = 0.01
+README_FIGURES = ("ablation-cnn-2000-mocks", "caveat")
 PAIRS = ("resnet-2000-mended", "resnet-2000-short-mended", "cnn-2000-mended")
 MOST_PAIRS = 2
 
@@ -300,6 +302,18 @@ def _machine(environment: dict) -> str:
     return f"{environment.get('processor', 'unknown')}, {environment.get('cores', '?')} cores, no GPU"
 
 
+def write_drawings(report: Report, out: Path) -> list[Path]:
+    """Write the figures that README shows beside the page; return their paths."""
+    written = []
+    blocks = [block for section in walk(report.sections) for block in section.blocks]
+    for figure in [block for block in blocks if isinstance(block, Figure) and block.key in README_FIGURES]:
+        path = out.with_name(f"{out.stem}-{figure.key}.svg")
+        with replacing(path) as file:
+            file.write(standalone(figure))
+        written.append(path)
+    return written
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Make the page; 0, or 2 for a mistake."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -310,7 +324,8 @@ def main(arguments: list[str] | None = None) -> int:
         out = Path(options.out)
         if out.suffix != ".html":
             raise UserError(f"the page must end in .html, got {out}")
-        written = write_report(compose(read_study(Path(options.results))), out)
+        report = compose(read_study(Path(options.results)))
+        written = [*write_report(report, out), *write_drawings(report, out)]
     except UserError as error:
         print(f"page: {error}", file=sys.stderr)
         return 2

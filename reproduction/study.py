@@ -94,7 +94,8 @@ def expand(plan: dict, profile: str) -> list[Run]:
         if profile not in table["profiles"]:
             continue
         for size in table["stamps"]:
-            for seed in table["seeds"]:
+            n_seeds = table.get("quick_seeds") if profile == "quick" else None
+            for seed in table["seeds"][:n_seeds]:
                 for defects in table["defects"]:
                     for framework in table["frameworks"]:
                         run = Run(

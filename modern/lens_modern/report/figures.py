@@ -118,6 +118,14 @@ def to_svg(canvas: Canvas, key: str) -> str:
     return text.replace("<svg ", '<svg focusable="false" aria-hidden="true" ', 1)
 
 
+def standalone(figure: Figure) -> str:
+    """The drawing of a figure as an SVG file of its own: light colours on white."""
+    fixed = {name: colour for colour, name in COLOURS.items()} | {"ink": "#1b1f24", "faint": "#d5d9de"}
+    text = re.sub(r"var\(--([\w-]+)\)", lambda match: fixed[match[1]], figure.svg)
+    text = text.replace("font-family: inherit", "font-family: sans-serif")
+    return text.replace("<svg ", '<svg style="background: #ffffff" ', 1) + "\n"
+
+
 def _property(colour: str) -> str:
     return f"var(--{COLOURS[colour]})" if colour in COLOURS else colour
 

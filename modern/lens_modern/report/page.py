@@ -205,7 +205,7 @@ def to_json(report: Report) -> str:
     """All numbers of the page, by the keys of its tables and figures."""
     found: dict[str, Any] = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "title": report.title}
     found |= {"verdict": report.lead, **report.data, "tables": {}, "figures": {}}
-    for section in _walk(report.sections):
+    for section in walk(report.sections):
         for block in section.blocks:
             if isinstance(block, Table):
                 rows = [dict(zip(block.columns, row)) for row in block.rows]
@@ -216,8 +216,9 @@ def to_json(report: Report) -> str:
     return json.dumps(_plain(found), indent=1, allow_nan=False) + "\n"
 
 
-def _walk(sections: Sequence[Section]) -> list[Section]:
-    return [part for section in sections for part in (section, *_walk(section.sections))]
+def walk(sections: Sequence[Section]) -> list[Section]:
+    """All sections, each before those inside of it."""
+    return [part for section in sections for part in (section, *walk(section.sections))]
 
 
 def _plain(value: Any) -> Any:
