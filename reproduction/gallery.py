@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def make_gallery(study: Path) -> int:
         columns["id"] += ids
         columns["is_lens"] += [tables[0][stamp_id]["is_lens"] == "1" for stamp_id in ids]
         with ThreadPoolExecutor(len(SIDES)) as threads:
-            mapped = [*threads.map(lambda side: _mapped(study, pair, side, ids), SIDES)]
+            mapped = [*threads.map(partial(_mapped, study, pair, ids), SIDES)]
         for side, found in zip(SIDES, mapped):
             columns[f"score_{side}"] += [*found["scores"]]
             columns[f"map_{side}"] += [*found["maps"]]
@@ -98,7 +99,7 @@ def _table(study: Path, pair: str, side: str) -> Path:
     return study / f"{pair}-{side}-seed1" / f"scores-{SET}.csv"
 
 
-def _mapped(study: Path, pair: str, side: str, ids: list[str]) -> dict[str, np.ndarray]:
+def _mapped(study: Path, pair: str, ids: list[str], side: str) -> dict[str, np.ndarray]:
     """Scores and maps of one twin, made in its interpreter."""
     table = _table(study, pair, side)
     with tempfile.TemporaryDirectory() as folder:
