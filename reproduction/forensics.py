@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from stored import CNN_2000_2018, CNN_2018, CNN_ALL, RESNET_2018, Study
+from stored import CNN_2000_2018, CNN_2018, CNN_ALL, RESNET_2018, Study, say
 
 from lens_common.metrics import confusion
 from lens_modern.report.figures import Figure, draw_estimates, draw_lines
 from lens_modern.report.intervals import Estimate, mean_auroc
 from lens_modern.report.page import Section, Table
+from lens_modern.report.reading import StoredRun
 from lens_modern.report.sections import set_title, spelled_share
 
 MODELS = {"cnn": "CNN", "resnet": "ResNet"}
@@ -57,13 +58,7 @@ def sections(study: Study) -> list[Section]:
 
 def ablation(study: Study) -> list[Block]:
     """Figures of every combination, on our mocks and on the PICS mocks, and what they say."""
-    blocks: list[Block] = [
-        "Each mistake is a switch of `train --defects`. Below, each network is trained with none of them, with each "
-        "alone, "
-        "with all, and with all but each; the mistakes touch only what it learns from, the test stamps are clean. "
-        "Small dots "
-        "are seeds, large ones their mean with a 95 % interval over seeds and stamps."
-    ]
+    blocks: list[Block] = [say("ablation.intro")]
     for model, n_stamps, variant in (
         ("cnn", 2000, ""),
         ("resnet", 2000, "short"),
@@ -116,20 +111,11 @@ def _ablation_words(study: Study) -> list[str]:
                 f"{clean:.3f} "
                 f"with none: {'; '.join(parts)}."
             )
-    if words:
-        words.append(
-            "`rate_collapse` cannot touch the CNN, whose rate never drops; `sign_clip` and `raw_pixels` each choose "
-            "the "
-            "scaling and exclude each other; so `all` is three mistakes for the CNN, four for the ResNet."
-        )
+    words += [say("ablation.exclusions")] if words else []
     long = study.estimate("mocks", "resnet", 2000, (), "")
     collapsed = study.estimate("mocks", "resnet", 2000, ("rate_collapse",), "")
     if long and collapsed:
-        words.append(
-            f"At the study's own length, 50 epochs from a rate of 1e-4, `rate_collapse` alone gives the ResNet an "
-            f"AUROC of "
-            f"{collapsed:.3f} where the mended schedule gives {long:.3f}."
-        )
+        words.append(say("ablation.collapse", collapsed=f"{collapsed:.3f}", long=f"{long:.3f}"))
     return words
 
 
@@ -152,7 +138,7 @@ def again(study: Study) -> list[Block]:
         drawn = draw_lines(
             "stuck", "CNN on the PICS mocks, batch 97: training loss", lines, ("epoch", "loss"), ylim=(0, 9)
         )
-        blocks += [stuck_words(probes, mended), stuck_table(probes, mended), drawn]
+        blocks += [stuck_words(study, probes, mended), stuck_table(probes, mended), drawn]
     runs = [run for side in ("legacy", "modern") for run in study.group("resnet", 2000, RESNET_2018, side).runs[:1]]
     if runs:
         loss = {"2018": [tuple(point) for point in logs["resnet_2000_loss"]]}
@@ -170,13 +156,7 @@ def again(study: Study) -> list[Block]:
                         (row["epoch"] * steps, row[f"validation_{key}"]) for row in watched
                     ]
         blocks += [
-            "**The ResNet on 2,000 images.** With `class_overwrite` the two classes hold the same pictures; the best "
-            "that any "
-            "network can do is to say one half to each, at a loss of ln 2 = 0.693. The logged loss creeps towards "
-            "that, and "
-            "so does ours. Purity then is one half whatever is called a lens, and completeness is wherever the "
-            "threshold "
-            "happens to fall.",
+            say("again.resnet"),
             draw_lines("resnet-loss", "ResNet on 2,000: training loss", loss, ("iteration", "loss"), ylim=(0.65, 0.9)),
             draw_lines("resnet-rates", "ResNet on 2,000: validation", rates, ("iteration", "share"), ylim=(0, 1)),
         ]
@@ -186,44 +166,36 @@ def again(study: Study) -> list[Block]:
         for run in [run for run in group if run.config["seed"] <= 2]:
             lines[f"{run.framework}, seed {run.config['seed']}"] = [(row["epoch"], row["loss"]) for row in run.history]
         blocks += [
-            "**The CNN on 2,000 images.** Its log (1.75 falling to 0.71 at an accuracy of one half) is not that of raw "
-            "counts, "
-            "which stick; it is that of two equal classes.",
+            say("again.cnn"),
             draw_lines("cnn-2000-loss", "CNN on 2,000: training loss", lines, ("epoch", "loss"), ylim=(0.5, 2)),
         ]
     return blocks or ["None of these has been run."]
 
 
-def stuck_words(probes: dict, mended: dict) -> str:
-    """Whether the loss sticks at 8.0151, and that the gradient is zero."""
+def stuck_words(study: Study, probes: dict, mended: dict) -> str:
+    """Whether the loss sticks at 8.0151, that the gradient is zero, and how many seeds stick."""
     parts = []
     for side, found in probes.items():
-        last = last_move(found)
-        end = found["epochs"][-1]["loss"]
-        parts.append(
-            f"{side}: {end:.4f} in the last epoch; "
-            + (
-                f"the last step to move a weight is step {last} of {len(found['steps'])}"
-                if last
-                else "no step moves a weight"
-            )
-        )
-    moving = [f"{min(step['n_weights_moved'] for step in found['steps']):,}" for found in mended.values() if found]
-    return (
-        "**Does the CNN's loss stick at 8.0151?** We train it on the PICS mocks at hand, lenses and non-lenses in "
-        "equal "
-        f"number, raw counts, batch 97, as in 2018 ({'; '.join(parts)}). Counts of hundreds drive the softmax to 0 or "
-        f"1 in "
-        "the first steps. Keras clips the probability at 1e-7, and beyond the clip the gradient of the loss is exactly "
-        "zero: "
-        "not small, zero. Every stamp is then put into one class; each of the other class costs 16.0302, the mean of "
-        "-log(1e-7) and -log(2^-23), which is what 1 - 1e-7 leaves in float32; half of that is 8.0151."
-        + (
-            f" With the counts divided by their noise, every step moves at least {' and '.join(moving)} weights."
-            if moving
-            else ""
-        )
-    )
+        last, loss = last_move(found), found["epochs"][-1]["loss"]
+        moved = f"no weight moves in any bit after step {last} of {len(found['steps'])}"
+        parts.append(f"{side[0].upper()}{side[1:]}: the loss of the last epoch is {loss:.4f}, and {moved}")
+    words = [say("again.stuck", told=". ".join(parts))]
+    moving = [min(step["n_weights_moved"] for step in found["steps"]) for found in mended.values() if found]
+    words += [say("again.mended", moving=f"{min(moving):,}")] if moving else []
+    raw = [
+        run
+        for run in study.runs.values()
+        if run.config["settings"]["scaling"] == "raw" and run.config["model"] == "cnn"
+    ]
+    stuck = [run for run in raw if _is_stuck(run)]
+    words += [say("again.seeds", stuck=len(stuck), n=len(raw))] if raw else []
+    return " ".join(words)
+
+
+def _is_stuck(run: StoredRun) -> bool:
+    """Whether the loss of the last three epochs is the same, and far above that of a coin."""
+    last = [row["loss"] or 0.0 for row in run.history[-3:]]
+    return max(last) - min(last) < 1e-4 and min(last) > 2
 
 
 def last_move(found: dict) -> int:
@@ -260,8 +232,8 @@ def purity_as_fpr(study: Study) -> list[Block]:
     """The arithmetic of 0.519, and all rates of our runs kept apart."""
     end = study.claims["logs"]["resnet_2000_end"]
     completeness, purity = end["completeness"], end["purity"]
-    # completeness = TP / P and purity = TP / (TP + FP): the only fractions with small numbers are over 201 and 235.
-    tp, lenses, called = 122, 201, 235
+    counts = study.claims["logs"]["resnet_2000_counts"]
+    tp, lenses, called = (counts[key] for key in ("true_positives", "lenses", "called"))
     fp = called - tp
     rows = [
         ["completeness = TP / lenses", f"{tp} / {lenses}", f"{completeness:.7f}", "completeness, 61 %"],
@@ -273,19 +245,8 @@ def purity_as_fpr(study: Study) -> list[Block]:
             "", f"{completeness * (1 - purity) / purity:.3f}", "not reported",
         ],
     ]  # fmt: skip
-    words = (
-        "The study's code returned (purity, completeness), and the first was reported as *contamination / FPR*. Its "
-        "last "
-        f"figures, {purity} and {completeness}, are {tp}/{called} and {tp}/{lenses}: 201 lenses in a validation set of "
-        f"400, "
-        f"{called} called lenses, {tp} of them rightly. *Contamination* is used in two senses in the field: the share "
-        f"of the "
-        "called that are none (1 - purity), and the share of the non-lenses that are called, which is the false "
-        "positive "
-        "rate. Purity is neither. A network at chance has a purity of one half on equal classes, whatever its "
-        "threshold; its "
-        "false positive rate equals its completeness. That is what these numbers show."
-    )
+    figures = {"purity": purity, "completeness": completeness, "tp": tp, "called": called, "lenses": lenses}
+    words = say("purity.text", **figures)
     columns = ["rate", "counts", "value", "reported in 2018 as"]
     return [
         words,
@@ -321,6 +282,12 @@ def _our_rates(study: Study) -> list[Table]:
         if rows
         else []
     )
+
+
+def outcomes(study: Study) -> dict[str, str]:
+    """Each reason that the study gave, and what became of it."""
+    table = next(block for block in reasons(study) if isinstance(block, Table))
+    return {row[0]: row[-1] for row in table.rows}
 
 
 def reasons(study: Study) -> list[Block]:
@@ -405,7 +372,7 @@ def reasons(study: Study) -> list[Block]:
         f"rates let a few "
         "seeds through: see the table of the runs."
     )
-    return [Table("reasons-table", "Hypotheses", columns, rows, note)]
+    return [Table("reasons-table", "Hypotheses", columns, rows, note, prose=True)]
 
 
 def _reason(
@@ -440,11 +407,7 @@ def bad_image_filter(study: Study) -> list[Block]:
             if without and filtered:
                 cells = [f"{value:.3f} ({len(value.values)} seeds)" for value in (without, filtered)]
                 rows.append([f"CNN, {what}, {set_title(name)}", *cells, f"{filtered.value - without.value:+.3f}"])
-    blocks: list[Block] = [
-        "The study planned to mark images as bad by a threshold. Here a stamp is flagged with a noise above 6 counts, "
-        "more than "
-        "0.1 % of non-finite pixels, or nothing detected above 5 sigma."
-    ]
+    blocks: list[Block] = [say("filter.intro")]
     if rows:
         columns = ["run, set", "AUROC, all images", "AUROC, trained without flagged images", "change"]
         blocks.append(Table("filter-training", "The filter in training", columns, rows))
@@ -473,11 +436,7 @@ def bad_image_filter(study: Study) -> list[Block]:
             "with flagged stamps not called",
         ]
         blocks.append(Table("filter-search", "The filter in the search, mended runs, legacy, seed 1", columns, calls))
-    blocks.append(
-        "**It does not help.** Every non-lens of these mocks holds a galaxy bright enough to be seen, so a stamp that "
-        "looks "
-        "empty is a lens: the filter flags lenses. Nor could it: neither mistake has to do with bad images."
-    )
+    blocks.append(say("filter.outcome"))
     return blocks
 
 
@@ -522,24 +481,9 @@ def caveat(study: Study) -> list[Block]:
             for name in ("mocks", "pics", "leak-controlled")
         ]
         table.append([what, *cells])
-    words = (
-        "The two classes of these mocks, the PICS mocks' and ours, differ by more than lensing. The galaxy that acts "
-        "as the lens "
-        "is in neither. A non-lens holds an unlensed galaxy near its centre, brighter than the lensed ones are before "
-        "lensing, "
-        "about three times more galaxies around it, and a slightly higher background. So a method that sees no arc can "
-        "tell "
-        "them apart. The *radial regression* below is one: a logistic regression on the mean, the scatter and the "
-        "brightest "
-        "pixel of eight rings. And a set from our simulator controls the leak: both classes draw their sources, their "
-        "field and "
-        "their noise from one distribution, and only lensing, with the magnification that belongs to it, sets them "
-        "apart. The "
-        "second figure belongs beside each AUROC."
-    )
     columns = ["mended runs", "mocks", set_title("pics"), set_title("leak-controlled")]
     note = "AUROC, mean over seeds, 95 % interval."
-    blocks: list[Block] = [words]
+    blocks: list[Block] = [say("caveat.text")]
     if table:
         blocks.append(Table("caveat-table", "Each AUROC with its second figure", columns, table, note))
         blocks.append(

@@ -13,7 +13,7 @@ from pathlib import Path
 import forensics
 import numpy as np
 from ledger import ledger_table, statuses
-from stored import CNN_ALL, RESNET_2018, Study, read_study
+from stored import CNN_ALL, RESNET_2018, Study, read_study, say
 
 from lens_common.comparison import equivalence_over_seeds
 from lens_common.errors import UserError
@@ -41,7 +41,7 @@ MOST_PAIRS = 2
 def compose(study: Study) -> Report:
     """Put the page together."""
     sections = [
-        Section("claims", "What 2018 claimed, and what came of it", [CLAIMS_TEXT, ledger_table(study)]),
+        Section("claims", "What 2018 claimed, and what came of it", [say("claims.intro"), ledger_table(study)]),
         Section("why", "Why it failed", [], forensics.sections(study)),
         comparison(study),
         Section("caveat", "What these figures do not mean", forensics.caveat(study)),
@@ -52,74 +52,36 @@ def compose(study: Study) -> Report:
     return Report("At chance in 2018: two lens finders, run again", verdict(study), sections, data)
 
 
-CLAIMS_TEXT = (
-    "In 2018 a student trained CMU DeepLens, a residual network, and a small CNN on simulated images of galaxy-galaxy "
-    "strong lenses (Nan Li's PICS mocks), found both close to chance, and gave reasons. Each figure that was "
-    "published, "
-    "and each reason, is set here against runs of the same networks: on the stack of that year, Lasagne and Keras on "
-    "Theano, brought back to life (*legacy*), and on its twin in PyTorch (*modern*). Our runs train on mocks of our "
-    "own, "
-    "made after the PICS mocks, and are tested on 2,000 other such mocks, on 100 of the very images of the study, and "
-    "on "
-    "leak-controlled mocks, of which the classes differ in nothing but lensing."
-)
-
-
 def verdict(study: Study) -> str:
     """What the page says in a few sentences; every number in it comes from the runs."""
-    lines = []
-    best = [
-        (
-            what,
-            study.estimate("pics", model, 2000, (), "legacy", variant)
-            or study.estimate("mocks", model, 2000, (), "legacy", variant),
+    long = "" if study.group("resnet", 2000, ()).runs else "short"
+    networks = (("the residual network", "resnet", RESNET_2018, long), ("the CNN", "cnn", CNN_ALL, ""))
+    told, failed = [], []
+    for what, model, defects, variant in networks:
+        mended = study.estimate("pics", model, 2000, (), "", variant) or study.estimate(
+            "mocks", model, 2000, (), "", variant
         )
-        for what, model, variant in (("the residual network", "resnet", ""), ("the CNN", "cnn", ""))
-    ]
-    if not best[0][1]:
-        best[0] = ("the residual network", study.estimate("pics", "resnet", 2000, (), "", "short"))
-    told = " and ".join(f"{found:.2f} for {what}" for what, found in best if found)
-    bad = [
-        (what, study.estimate("mocks", model, 2000, defects, "", variant))
-        for what, model, defects, variant in (
-            ("the residual network", "resnet", RESNET_2018, ""),
-            ("the CNN", "cnn", CNN_ALL, ""),
-        )
-    ]
-    if not bad[0][1]:
-        bad[0] = ("the residual network", study.estimate("mocks", "resnet", 2000, RESNET_2018, "", "short"))
-    failed = " and ".join(f"{found:.2f} for {what}" for what, found in bad if found)
-    lines.append(
-        "**The networks of 2018 were not at fault; what they were shown was.** With the mistakes of 2018 put "
-        f"back, our runs come out at chance as the study did (AUROC {failed}; 0.5 is a coin). With the mistakes taken "
-        f"out, "
-        f"the same networks on 2,000 images reach an AUROC of {told} on the study's own images."
-    )
-    lines.append(
-        "Two mistakes suffice, each alone. In the runs on 2,000 images a line meant to clean bad pixels overwrote "
-        "every "
-        "non-lens with a lens (`class_overwrite`), so both classes held the same pictures. On 200 and on 20,000 the "
-        "CNN "
-        "was given raw counts (`raw_pixels`): it saturates in its first steps, and from there its gradient is exactly "
-        "zero. And the 52 % reported as a false positive rate is a purity. None of the study's own reasons (depth, "
-        "learning rate, noise, number of images, reused validation images) explains its result."
-    )
-    twins = sorted({pair[0].config["model"] for pair in find_pairs([*study.runs.values()])})
-    if twins:
-        lines.append(
-            "The framework does not matter: the PyTorch twins give the legacy scores stamp by stamp where they were "
-            "trained alike ([side by side](#twins))."
-        )
-    leak = study.estimate("leak-controlled", "cnn", 2000, (), "legacy")
-    radial = forensics.radial_estimate(study, "mocks")
-    if leak and radial:
-        lines.append(
-            "**And the caveat:** these mocks give their classes away. A logistic regression that sees no arc, only "
-            "radial "
-            f"summaries, reaches {radial:.2f}; where lensing is the only difference, the CNN falls to {leak:.2f}. None "
-            f"of "
-            "these figures speaks of real sky."
-        )
+        broken = study.estimate("mocks", model, 2000, defects, "", variant)
+        told += [f"{mended:.2f} for {what}"] if mended else []
+        failed += [f"{broken:.2f} for {what}"] if broken else []
+    lines = [say("verdict.failure", failed=" and ".join(failed), told=" and ".join(told))]
+    alone = {name: study.estimate("mocks", "cnn", 2000, (name,)) for name in ("class_overwrite", "raw_pixels")}
+    spelled = {name: f"; alone {found:.2f} for the CNN" if found else "" for name, found in alone.items()}
+    lines.append(say("verdict.causes", overwrite=spelled["class_overwrite"], raw=spelled["raw_pixels"]))
+    outcomes = forensics.outcomes(study)
+    others = [f"{claim[0].lower()}{claim[1:]} ({said})" for claim, said in outcomes.items() if said != "refuted"]
+    if others:
+        n_refuted = len(outcomes) - len(others)
+        lines.append(say("verdict.reasons_some", n_refuted=n_refuted, n=len(outcomes), others="; ".join(others)))
+    else:
+        lines.append(say("verdict.reasons_all"))
+    if find_pairs([*study.runs.values()]):
+        lines.append(say("verdict.twins"))
+    leak = study.estimate("leak-controlled", "cnn", 2000, ())
+    radial = {name: forensics.radial_estimate(study, name) for name in ("mocks", "pics")}
+    if leak and all(radial.values()):
+        figures = {"radial": f"{radial['mocks']:.2f}", "radial_pics": f"{radial['pics']:.2f}", "leak": f"{leak:.2f}"}
+        lines.append(say("verdict.caveat", **figures))
     return "\n\n".join(lines)
 
 
@@ -132,12 +94,10 @@ def comparison(study: Study) -> Section:
             names = [name for name in set_names(runs) if name != "test"]
             parts.append(pair_section(*runs, MARGIN, names, pair))
     blocks = [
-        "Legacy and modern start from the same weights, see the same batches, and meet in files only. The pairs below "
-        "share every setting and the seed. The margin of equivalence, two one-sided tests at 5 %, is "
-        f"{MARGIN:g} in AUROC. The comparison by layer, gradient and step is in the project's test suite; "
-        "`docs/differences.md` shows where the frameworks part.",
+        say("twins.intro", margin=f"{MARGIN:g}"),
         *[table for table in [over_seeds(study)] if table],
         *growth(study),
+        say("twins.brightness"),
         *[gallery for gallery in [panels(study)] if gallery],
     ]
     return Section("twins", "The twins side by side", blocks, parts)
@@ -236,14 +196,9 @@ def panels(study: Study) -> Panels | None:
                 f"{model}, {arrays['kind'][i]}: `{stamp_id}`, {kind}, {facts}; full colour is ±{largest:.2g}", pictures
             )
         )
-    note = (
-        "Left: the stamp in units of its noise, on an arcsinh scale. Then, for each twin, its score and by how much "
-        "the "
-        "score falls when a patch of 5x5 pixels around each place is covered with the stamp's median (blue: evidence "
-        "for a "
-        "lens; vermillion: against). All are mocks of ours."
+    return Panels(
+        "gallery", "Discordant and telling stamps, with the occlusion maps of both twins", shown, say("twins.gallery")
     )
-    return Panels("gallery", "Discordant and telling stamps, with the occlusion maps of both twins", shown, note)
 
 
 def cost(study: Study) -> Section:
@@ -256,13 +211,10 @@ def cost(study: Study) -> Section:
         for row in measured
         if any(word in row["name"] for word in ("training", "inference", "memory", "twins"))
     ]
-    said = (
-        "The runs of the study went two at a time, one thread each, beside other work: their times say what the study "
-        "took. "
-        "`make bench` measures the speeds by themselves; its figures follow."
-    )
     benchmarks = Table("bench", "Benchmarks", ["what", "value", "against", "ratio", "machine"], rows)
-    return Section("cost", "Time and memory", [said, *([cost_table("cost-table", runs)] if runs else []), benchmarks])
+    return Section(
+        "cost", "Time and memory", [say("cost.intro"), *([cost_table("cost-table", runs)] if runs else []), benchmarks]
+    )
 
 
 def what_was_run(study: Study) -> Section:
@@ -277,14 +229,10 @@ def what_was_run(study: Study) -> Section:
             f"{sum(sides[side])} of {len(sides[side])}" if side in sides else "-" for side in ("legacy", "modern")
         ]
         rows.append([forensics.title_of(model, n_stamps, variant), forensics.spelled_defects(defects, model), *counts])
-    n_done = len(study.runs)
     machines = dict.fromkeys(_machine(run.environment) for run in study.runs.values())
     said = [
-        f"{n_done} of the {len(study.planned)} runs of the plan (`reproduction/plan.toml`) were run, all on: "
-        + "; ".join(machines)
-        + ". Runs that are missing are listed with fewer seeds than planned, or none: nothing above rests on them.",
-        "To make this page again from the stored runs: `make reproduce`. To run a small study of your own, 20 minutes: "
-        "`make reproduce PROFILE=quick`; all of it, going on where it stopped: `make reproduce PROFILE=full`.",
+        say("runs.intro", n_done=len(study.runs), n_planned=len(study.planned), machines="; ".join(machines)),
+        say("runs.again"),
         Table("cells", "Seeds that were run", ["runs", "mistakes put back", "legacy", "modern"], rows),
         runs_table("all-runs", [*study.runs.values()]),
         Table(
@@ -293,6 +241,7 @@ def what_was_run(study: Study) -> Section:
             ["run", "command"],
             [[f"`{name}`", f"`{run.config.get('command', '')}`"] for name, run in study.runs.items()],
             "Each run lies in `results/reproduction/` under its name.",
+            prose=True,
         ),
     ]
     return Section("runs", "What was run, and what was not", said)

@@ -18,12 +18,20 @@ from lens_modern.report.sections import Group
 
 HERE = Path(__file__).resolve().parent
 
+_WORDS = tomllib.loads((HERE / "words.toml").read_text())
+
 # What was wrong with each run of the study, as its presets have it, and with all of its mistakes together.
 RESNET_2018 = ("class_overwrite", "validate_on_train", "sign_clip", "rate_collapse")
 RESNET_200_2018 = ("validate_on_train", "sign_clip")
 CNN_2000_2018 = ("class_overwrite", "validate_on_train")
 CNN_2018 = ("validate_on_train", "raw_pixels")
 CNN_ALL = ("class_overwrite", "validate_on_train", "raw_pixels")
+
+
+def say(key: str, **figures: Any) -> str:
+    """A sentence of `words.toml` by ``section.name``, with its figures filled in."""
+    section, name = key.split(".")
+    return " ".join(_WORDS[section][name].split()).format(**figures)
 
 
 @dataclass(frozen=True, eq=False)

@@ -251,7 +251,7 @@ def draw_completeness(
                     found = wilson(int((values.scores[inside] > threshold).sum()), int(inside.sum()))
                     rows.append({"run": name, "from": low, "to": high, "threshold": threshold, **found.row()})
             centre = [
-                np.sqrt(row["from"] * row["to"]) if parameter == "snr" else (row["from"] + row["to"]) / 2
+                np.sqrt(max(row["from"], row["to"] / 5) * row["to"]) if parameter == "snr" else (row["from"] + row["to"]) / 2
                 for row in rows
             ]
             factor = (i - (len(curves) - 1) / 2) * 0.03
@@ -262,7 +262,7 @@ def draw_completeness(
             table += rows
         axes.set(xlabel=units[parameter], ylabel="completeness", ylim=(0, 1.02))
         if parameter == "snr":
-            axes.set_xscale("log")
+            axes.set(xscale="log", xticks=edges[1:-1])
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(loc="lower right")

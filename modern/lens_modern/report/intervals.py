@@ -1,12 +1,13 @@
 """Intervals of what a report shows: shares, ROCs, and means over seeds."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.stats import norm, t
 
-from lens_common.metrics import auroc, auroc_interval, roc, structural_components
+from lens_common.metrics import auroc, auroc_interval, structural_components
 from lens_common.metrics import component_variance as _component_variance
 
 LEVEL = 0.95
@@ -82,12 +83,14 @@ def band_of_rocs(labels: np.ndarray, scores: np.ndarray, grid: np.ndarray) -> tu
     low, high : float arrays (K,)
     """
     random = np.random.default_rng(1)
-    lenses, others = np.flatnonzero(labels), np.flatnonzero(~labels)
-    drawn_labels = labels[np.concatenate([lenses, others])]
+    # By score from the highest down, equal scores together: cumulative counts at their ends are the points of a ROC.
+    _, place = np.unique(-scores, return_inverse=True)
+    places = [place[labels], place[~labels]]
     curves = np.empty((BOOTSTRAP, len(grid)))
     for i in range(BOOTSTRAP):
-        drawn = np.concatenate([random.choice(lenses, len(lenses)), random.choice(others, len(others))])
-        false_positive_rate, completeness, _ = roc(drawn_labels, scores[drawn])
+        drawn = [random.choice(found, len(found)) for found in places]
+        counts = [np.bincount(found, minlength=place.max() + 1) for found in drawn]
+        completeness, false_positive_rate = (np.append(0, np.cumsum(found)) / found.sum() for found in counts)
         curves[i] = np.interp(grid, false_positive_rate, completeness)
     low, high = np.quantile(curves, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=0)
     return low, high
@@ -98,7 +101,9 @@ def mean_auroc(labels: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Es
 
     One seed: DeLong's interval, of the stamps alone.  More: normal, of the sum of the seeds' variance of the mean
     and the mean of DeLong's variances (the seeds share the stamps), by Student's t with one degree less than
-    seeds where the seeds dominate.
+    seeds where the seeds dominate.  Where that sum is zero (perfect separation by each, all scores tied) or
+    undefined (one stamp in a class), from the lowest to the highest end of the intervals of the single seeds, which
+    are never of zero width.
 
     Parameters
     ----------
@@ -108,9 +113,14 @@ def mean_auroc(labels: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Es
     values = tuple(auroc(a, b) for a, b in zip(labels, scores))
     if len(values) == 1:
         return Estimate(values[0], *auroc_interval(labels[0], scores[0]), values)
-    of_stamps = float(np.mean([_component_variance(*structural_components(a, b)) for a, b in zip(labels, scores)]))
+    several = all(1 < a.sum() < len(a) - 1 for a in labels)
+    variances = [_component_variance(*structural_components(a, b)) for a, b in zip(labels, scores) if several]
+    of_stamps = float(np.mean(variances)) if several else math.nan
     of_seeds = float(np.var(values, ddof=1) / len(values))
     total = of_stamps + of_seeds
+    if not total > 0:
+        ends = [auroc_interval(a, b) for a, b in zip(labels, scores)]
+        return Estimate(float(np.mean(values)), min(low for low, _ in ends), max(high for _, high in ends), values)
     # Welch and Satterthwaite: the stamps' part is known about as well as there are stamps.
     degrees = total**2 / max(of_seeds**2 / (len(values) - 1) + of_stamps**2 / len(labels[0]), 1e-300)
     half = float(t.ppf(0.5 + LEVEL / 2, max(degrees, 1))) * np.sqrt(total)

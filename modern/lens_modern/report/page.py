@@ -41,6 +41,8 @@ class Table:
         The first cell names its row.
     note : str
         Below; Markdown.
+    prose : bool
+        The cells are sentences: on a phone each row becomes a list of its cells.
     """
 
     key: str
@@ -48,6 +50,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    prose: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from lens_common.catalogue import read_catalogue
 from lens_common.errors import UserError
-from lens_common.metrics import evaluate_scores
+from lens_common.metrics import auroc, evaluate_scores
 from lens_common.runs import load_weights, model_hash, read_config, read_csv, read_environment
 from lens_common.score_tables import Table, read_provenance, read_scores
 
@@ -91,7 +92,7 @@ class StoredRun:
         """Of all epochs."""
         return sum(row["seconds"] or 0.0 for row in self.history)
 
-    @property
+    @cached_property
     def recipe(self) -> str:
         """All that settles a training but its framework and its seed, as a key."""
         return json.dumps([_recipe(self.config), self.config["data"]["hash"]], sort_keys=True)
@@ -127,13 +128,20 @@ def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = No
     paths = [Path(path) for path in paths]
     names = _short_names(paths)
     runs, left_out = [], {}
+    models: dict[tuple[str, ...], StoredRun] = {}
+    _catalogue_of.cache_clear()  # stamps may have come or gone since
     for path, name in zip(paths, names):
         try:
             run = read_run(path, name, parameters)
             check_run(run)
+            first = models.setdefault((run.framework, run.recipe, str(run.metrics.get("model_hash", path))), run)
+            if first is not run:
+                raise UserError(f"{path} holds the same model as {first.path}, which counts once; name one of them")
             runs.append(run)
         except UserError as error:
             left_out[str(path)] = str(error)
+        except OSError as error:
+            left_out[str(path)] = f"{error.filename or path}: {error.strerror or error}; mend it or leave the run out"
     if not runs:
         first = next(iter(left_out.values()), "name the run directories of finished trainings")
         raise UserError(f"no run to report of: {first}")
@@ -141,13 +149,13 @@ def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = No
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Last parts of the paths, as many as tell them apart."""
+    """Last parts of the paths, as many as tell them apart; of a name that is no UTF-8, what can be written."""
     longest = max((len(path.parts) for path in paths), default=1)
     for n_parts in range(1, longest + 1):
         names = ["/".join(path.parts[-n_parts:]) for path in paths]
         if len(set(names)) == len(set(paths)):
             break
-    return names
+    return [name.encode(errors="replace").decode() for name in names]
 
 
 def read_run(path: Path, name: str = "", parameters: Mapping[str, Table] | None = None) -> StoredRun:
@@ -161,11 +169,24 @@ def read_run(path: Path, name: str = "", parameters: Mapping[str, Table] | None 
     config = read_config(path)
     if "scaling" not in config:
         raise UserError(f"the training in {path} has not ended; run the same train command to end it")
+    _check_config(config, path)
     metrics = _read_json(path / "metrics.json", "evaluate the run again")
     history = [{key: _number(value) for key, value in row.items()} for row in _read_rows(path / "history.csv")]
     sets = _stored_sets(path) if (path / "scores.csv.gz").exists() else _own_sets(path)
     known = {key: _with_parameters(values, (parameters or {}).get(key)) for key, values in sets.items()}
     return StoredRun(name or path.name, path, config, read_environment(path), metrics, history, known)
+
+
+def _check_config(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse settings that lack what a report says of a run."""
+    needed = {"framework": str, "model": str, "seed": int, "settings": dict, "defects": list, "data": dict}
+    wrong = [key for key, kind in needed.items() if not isinstance(config.get(key), kind)]
+    if not wrong:
+        of_data = {"folder": str, "hash": str, "n_stamps": int}
+        wrong = [f"data.{key}" for key, kind in of_data.items() if not isinstance(config["data"].get(key), kind)]
+        wrong += ["defects"] if not all(isinstance(name, str) for name in config["defects"]) else []
+    if wrong:
+        raise UserError(f"{path / 'config.json'} lacks a good {wrong[0]}; take it from a copy of the run")
 
 
 def _read_json(path: Path, fix: str) -> dict[str, Any]:
@@ -174,7 +195,7 @@ def _read_json(path: Path, fix: str) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError("it holds no object")
         return found
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is missing or damaged ({error}); {fix}") from error
 
 
@@ -183,7 +204,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         rows = read_csv(path)
     except (OSError, csv.Error) as error:
         raise UserError(f"{path} is missing or damaged ({error}); take it from a copy of the run") from error
-    if not rows or "loss" not in rows[0] or "seconds" not in rows[0]:
+    if not rows or "loss" not in rows[0] or "seconds" not in rows[0] or any(None in row for row in rows):
         raise UserError(f"{path} is no history of a training; take it from a copy of the run")
     return rows
 
@@ -269,14 +290,15 @@ def _score_set(rows: Table, data_hash: str) -> ScoreSet:
     )
 
 
+@lru_cache(maxsize=8)  # runs of one study share their stamps
 def _catalogue_of(folder: Path) -> Table:
     """Rows by id of the catalogue of a data set; none where it is not at hand."""
     try:
         catalogue = read_catalogue(folder)
-    except (UserError, OSError):
+        names = [name for name in PARAMETERS if name in catalogue.colnames]
+        columns = [np.ma.filled(catalogue[name].astype(float), np.nan) for name in names]
+    except (UserError, OSError, TypeError, ValueError):
         return {}
-    names = [name for name in PARAMETERS if name in catalogue.colnames]
-    columns = [np.ma.filled(catalogue[name].astype(float), np.nan) for name in names]
     return {
         str(stamp_id): {name: str(value) for name, value in zip(names, values)}
         for stamp_id, *values in zip(catalogue["id"], *columns)
@@ -312,7 +334,10 @@ def check_run(run: StoredRun) -> None:
     if "test" not in run.sets:
         raise UserError(f"{run.path} holds no scores of its test fold; run the same train command to write them")
     test = run.sets["test"]
-    found = evaluate_scores(test.labels, test.scores, run.metrics.get("threshold", 0.5))
+    try:
+        found = evaluate_scores(test.labels, test.scores, float(run.metrics.get("threshold", 0.5)))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{run.path}: the test fold cannot be evaluated: {error}") from error
     for key, value in found.items():
         stored = run.metrics.get(key)
         if not _alike(stored, value):
@@ -337,8 +362,8 @@ def _check_history(run: StoredRun) -> None:
         return
     if held.labels.all() or not held.labels.any():
         return
-    found = evaluate_scores(held.labels, held.scores)["auroc"]
-    if found is None or not math.isclose(found, last, abs_tol=HISTORY_TOLERANCE):
+    found = auroc(held.labels, held.scores)
+    if not math.isclose(found, last, abs_tol=HISTORY_TOLERANCE):
         raise UserError(
             f"{run.path}: history.csv ends with a validation AUROC of {last:.4f}, its scores have {found:.4f}; "
             "they are of two trainings"

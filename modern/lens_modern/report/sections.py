@@ -25,7 +25,7 @@ from .reading import StoredRun, check_same_data
 
 ALPHA = 0.05
 RADIUS_EDGES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
-SNR_EDGES = (1.0, 5.0, 10.0, 20.0, 40.0, 80.0, 1000.0)
+SNR_EDGES = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 1000.0)
 MODEL_TITLES = {"resnet": "ResNet", "cnn": "CNN"}
 # Sets by the names that the reproduction gives them; others go by their own.
 SET_TITLES = {"test": "own test fold", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
@@ -126,6 +126,7 @@ class Group:
     def estimate(self, name: str) -> Estimate | None:
         """Mean AUROC over the seeds on a set; ``None`` where no run scored it."""
         sets = [run.sets[name] for run in self.runs if name in run.sets]
+        sets = [values for values in sets if values.labels.any() and not values.labels.all()]
         return mean_auroc([values.labels for values in sets], [values.scores for values in sets]) if sets else None
 
 
@@ -139,12 +140,12 @@ def group_by_seed(runs: Sequence[StoredRun]) -> list[Group]:
 
 def find_pairs(runs: Sequence[StoredRun]) -> list[tuple[StoredRun, StoredRun]]:
     """Twins among the runs, legacy first: all alike but the framework.  Two runs without a twin are a pair too."""
-    found = []
-    for first in runs:
-        for second in runs:
-            alike = first.recipe == second.recipe and first.config["seed"] == second.config["seed"]
-            if alike and (first.framework, second.framework) == ("legacy", "modern"):
-                found.append((first, second))
+    modern: dict[tuple[str, int], list[StoredRun]] = {}
+    for run in runs:
+        if run.framework == "modern":
+            modern.setdefault((run.recipe, run.config["seed"]), []).append(run)
+    legacy = [run for run in runs if run.framework == "legacy"]
+    found = [(first, second) for first in legacy for second in modern.get((first.recipe, first.config["seed"]), [])]
     return found or ([(runs[0], runs[1])] if len(runs) == 2 else [])
 
 
@@ -186,30 +187,26 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
         If they share no set.
     """
     runs = (first, second)
-    shared, sentences = [], []
+    comparisons, sentences = {}, []
     for name in names:
         if all(name in run.sets for run in runs):
             try:
                 check_same_data(first, second, name)
-                shared.append(name)
+                comparisons[name] = compare_sets(first, second, name, margin)
             except UserError as error:
                 sentences.append(f"Not compared on the {set_title(name)}: {error}.")
+    shared = [*comparisons]
     key = key or slug(f"{first.name}-{second.name}")
     title = f"{describe_run(first)}, against {describe_run(second)}"
     if not shared:
         return Section(key, title, sentences or [f"`{first.name}` and `{second.name}` share no set of scored stamps."])
     labels = _labels(runs)
-    comparisons = {name: compare_sets(first, second, name, margin) for name in shared}
     curves = {label: run.sets[shared[0]] for label, run in zip(labels, runs)}
     thresholds = [validation_threshold(run) for run in runs]
     both = set_title(shared[0])
-    figures: list[Figure] = []
-    if curves[labels[0]].labels.any() and not curves[labels[0]].labels.all():
-        figures += [
-            draw_roc(f"{key}-roc", f"ROC, {both}", curves, logarithmic=False),
-            draw_roc(f"{key}-roc-log", f"ROC, {both}, logarithmic", curves, logarithmic=True),
-        ]
-    figures += [
+    figures: list[Figure] = [
+        draw_roc(f"{key}-roc", f"ROC, {both}", curves, logarithmic=False),
+        draw_roc(f"{key}-roc-log", f"ROC, {both}, logarithmic", curves, logarithmic=True),
         draw_score_pairs(
             f"{key}-scores", f"Score against score, {both}", first.sets[shared[0]], second.sets[shared[0]], labels
         ),
