@@ -188,7 +188,8 @@ def stuck_words(study: Study, probes: dict, mended: dict) -> str:
         if run.config["settings"]["scaling"] == "raw" and run.config["model"] == "cnn"
     ]
     stuck = [run for run in raw if _is_stuck(run)]
-    words += [say("again.seeds", stuck=len(stuck), n=len(raw))] if raw else []
+    if raw:
+        words.append(say(f"again.seeds_{'all' if len(stuck) == len(raw) else 'some'}", stuck=len(stuck), n=len(raw)))
     return " ".join(words)
 
 

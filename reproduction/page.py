@@ -97,9 +97,10 @@ def comparison(study: Study) -> Section:
         say("twins.intro", margin=f"{MARGIN:g}"),
         *[table for table in [over_seeds(study)] if table],
         *growth(study),
-        say("twins.brightness"),
-        *[gallery for gallery in [panels(study)] if gallery],
     ]
+    gallery = panels(study)
+    if gallery:
+        parts.append(Section("maps", "What the scores rest on", [say("twins.brightness"), gallery]))
     return Section("twins", "The twins side by side", blocks, parts)
 
 

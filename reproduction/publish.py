@@ -78,6 +78,9 @@ def publish_run(run: Run, study: Path, out: Path) -> None:
             raise UserError(
                 f"{path} was scored by another model than {source / 'scores.csv'}; remove it and score again"
             )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if provenance.get("sha256", digest) != digest:
+            raise UserError(f"{path} is not the table that its JSON was written beside; remove it and score again")
         found = _rows_of_table(path, path.stem.removeprefix("scores").removeprefix("-"))
         rows += found
         for name in dict.fromkeys(row["set"] for row in found):

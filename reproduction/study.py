@@ -69,7 +69,7 @@ def read_plan(path: Path = PLAN) -> dict:
     Raises
     ------
     UserError
-        If it is missing, damaged, or asks for a model, defect, set or profile that is not known.
+        If it is missing, damaged, or asks for a model, framework, defect, set or size that is not known.
     """
     try:
         plan = tomllib.loads(path.read_text())
@@ -79,6 +79,7 @@ def read_plan(path: Path = PLAN) -> dict:
         unknown = [name for names in table["defects"] for name in names if name not in DEFECTS]
         unknown += [name for name in table.get("sets", []) if name not in plan["sets"]]
         unknown += [name for name in [table["model"]] if name not in MODELS]
+        unknown += [name for name in table["frameworks"] if name not in ("legacy", "modern")]
         unknown += [name for name in [table.get("data")] if name and name not in plan["mocks"]]
         unknown += [f"{size} stamps" for size in table["stamps"] if f"study-{size}" not in PRESETS]
         if unknown:
@@ -87,7 +88,13 @@ def read_plan(path: Path = PLAN) -> dict:
 
 
 def expand(plan: dict, profile: str) -> list[Run]:
-    """Runs of a profile, each once: the first seed of every table, then the second; tables marked `last` after all."""
+    """Runs of a profile, each once: the first seed of every table, then the second; tables marked `last` after all.
+
+    Raises
+    ------
+    UserError
+        If two tables give one name to runs that differ.
+    """
     runs: dict[str, Run] = {}
     order: dict[str, tuple[bool, int]] = {}
     for table in plan["runs"]:
@@ -111,7 +118,9 @@ def expand(plan: dict, profile: str) -> list[Run]:
                             sets=tuple(table.get("sets", plan["sets"])),
                         )
                         name = run_name(run)
-                        runs.setdefault(name, replace(run, name=name))
+                        run = replace(run, name=name)
+                        if runs.setdefault(name, run) != run:
+                            raise UserError(f"two different runs are named {name}; give one of them a variant")
                         order.setdefault(name, (table.get("last", False), table["seeds"].index(seed)))
     return sorted(runs.values(), key=lambda run: order[run.name])
 
@@ -157,6 +166,12 @@ def prepare_sets(plan: dict, folder: Path) -> dict[str, Path]:
         prior = replace(POPULATIONS[about.get("population", PRIOR.name)], **_tuples(about.get("prior", {})))
         found[name] = make_mocks(folder / "data" / name, about["n_stamps"], about["seed"], prior)
     return found
+
+
+def _sets_at_hand(plan: dict) -> list[str]:
+    """Names of the test sets that can be made, or that the environment names a folder for."""
+    sets = plan["sets"].items()
+    return [name for name, about in sets if "environment" not in about or os.environ.get(about["environment"])]
 
 
 def _tuples(prior: dict) -> dict:
@@ -289,8 +304,9 @@ def main(arguments: list[str] | None = None) -> int:
         plan = read_plan()
         runs = expand(plan, options.profile)
         if options.list:
+            places = dict.fromkeys([*_sets_at_hand(plan), *plan["mocks"]], folder)
             for run in runs:
-                print(run.name, "finished" if (folder / run.name / "metrics.json").exists() else "to do")
+                print(run.name, "to do" if pending_commands(run, folder, places) else "finished")
             return 0
         folder.mkdir(parents=True, exist_ok=True)
         sets = prepare_sets(plan, folder)
