@@ -420,7 +420,7 @@ def bad_image_filter(study: Study) -> list[Block]:
             if run is None or name not in run.sets or name not in study.stamps:
                 continue
             values = run.sets[name]
-            flagged = np.array([study.stamps[name][stamp_id]["flagged"] == "1" for stamp_id in values.ids])
+            flagged = np.array([study.stamps[name].get(stamp_id, {}).get("flagged") == "1" for stamp_id in values.ids])
             before = confusion(values.labels, values.scores)
             after = confusion(values.labels, np.where(flagged, 0.0, values.scores))
             cells = []

@@ -8,6 +8,7 @@ The same stored runs give the same bytes.
 import argparse
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import forensics
@@ -44,7 +45,7 @@ def compose(study: Study) -> Report:
         Section("claims", "What 2018 claimed, and what came of it", [say("claims.intro"), ledger_table(study)]),
         Section("why", "Why it failed", [], forensics.sections(study)),
         comparison(study),
-        Section("caveat", "What these figures do not mean", forensics.caveat(study)),
+        Section("limits", "What these figures do not mean", forensics.caveat(study)),
         cost(study),
         what_was_run(study),
     ]
@@ -173,8 +174,11 @@ def panels(study: Study) -> Panels | None:
     path = study.folder / "panels.npz"
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged: {error}; take it from a copy") from error
     shown = []
     for i, stamp_id in enumerate(arrays["id"]):
         stamp = arrays["stamp"][i].astype(float)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,10 @@ class Study:
     def extra(self, name: str) -> dict[str, Any] | None:
         """A stored JSON beside the runs; ``None`` where it is not there."""
         path = self.folder / name
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return json.loads(path.read_text()) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is damaged: {error}; take it from a copy") from error
 
     def radial(self, name: str) -> ScoreSet | None:
         """Scores of the logistic regression on radial features; ``None`` where they are not there."""
@@ -119,10 +123,28 @@ def read_study(folder: Path) -> Study:
         if (folder / name / "config.json").exists():
             runs[name] = read_run(folder / name, name, stamps)
             check_run(runs[name])
+            _check_place(runs[name], planned[name])
     if not runs:
         raise UserError(f"{folder} holds no run of the plan; make reproduce PROFILE=quick runs the study")
     _check_sets(runs)
     return Study(folder, planned, runs, stamps, tomllib.loads((HERE / "claims.toml").read_text()))
+
+
+def _check_place(run: StoredRun, planned: Run) -> None:
+    """Refuse a run that lies under the name of another."""
+    expected = {
+        "framework": planned.framework,
+        "model": planned.model,
+        "preset": f"study-{planned.n_stamps}",
+        "seed": planned.seed,
+        "defects": sorted(planned.defects),
+    }
+    found = {**run.config, "defects": sorted(run.config["defects"])}
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise UserError(
+                f"{run.path} holds a run of {key} {found.get(key)!r}, its name says {value!r}; move it back"
+            )
 
 
 def _check_sets(runs: dict[str, StoredRun]) -> None:
@@ -143,6 +165,9 @@ def _check_sets(runs: dict[str, StoredRun]) -> None:
 def _read_gzip(path: Path) -> list[dict[str, str]]:
     try:
         with gzip.open(path, "rt", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, EOFError, csv.Error) as error:
+            rows = list(csv.DictReader(file))
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise UserError(f"{path} is damaged: {error}; take it from a copy") from error
+    if not rows:
+        raise UserError(f"{path} is damaged: it holds no row; take it from a copy")
+    return rows
