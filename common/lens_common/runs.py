@@ -97,11 +97,12 @@ def read_config(run: Union[str, Path]) -> Dict[str, Any]:
     try:
         config = json.loads(path.read_text())
         written = config["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        is_newer = written > RUN_FORMAT
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{run} is no run directory: {path.name} is missing or damaged; name the --out of a training"
         ) from error
-    if written > RUN_FORMAT:
+    if is_newer:
         raise UserError(
             f"{run} was written in format {written}, by version {config.get('version', 'unknown')}; "
             f"this version reads up to format {RUN_FORMAT}: update lens-twins"

@@ -6,6 +6,7 @@ drawing serves light, dark and print.  Nothing in an SVG depends on the time or 
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,17 +22,21 @@ from lens_common.comparison import score_agreement
 from lens_common.metrics import auroc, roc
 
 from .intervals import Estimate, band_of_rocs, wilson
+from .markdown import plain
 
 # Stand-ins -> custom properties.  The series are Okabe & Ito's, told apart by colour-blind readers too.
 INK, FAINT = "#010203", "#040506"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#777777", "#8c6bb1")
 COLOURS = {INK: "ink", FAINT: "faint", **{colour: f"series-{i}" for i, colour in enumerate(SERIES, 1)}}
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+MOST_POINTS = 2000  # of a cloud; more would fill the page
+LONGEST_NAME = 44  # letters, in a legend
 WIDTH, HEIGHT = 4.4, 3.3  # inches; a phone shows them at about this size
 
 LOOK: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lens-report",
+    "text.parse_math": False,
     "font.size": 9,
     "axes.titlesize": 9,
     "legend.fontsize": 8,
@@ -103,7 +108,9 @@ def to_svg(canvas: Canvas, key: str) -> str:
     str
         Without prolog; the same drawing gives the same text.
     """
-    with io.StringIO() as file, matplotlib.rc_context(LOOK):
+    with io.StringIO() as file, matplotlib.rc_context(LOOK), warnings.catch_warnings():
+        # The browser has its own fonts, so a glyph that is missing here is no loss.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         canvas.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
         text = file.getvalue()
     text = text[text.index("<svg") :].strip()
@@ -124,6 +131,13 @@ def standalone(figure: Figure) -> str:
     text = re.sub(r"var\(--([\w-]+)\)", lambda match: fixed[match[1]], figure.svg)
     text = text.replace("font-family: inherit", "font-family: sans-serif")
     return text.replace("<svg ", '<svg style="background: #ffffff" ', 1) + "\n"
+
+
+def _legend(name: str) -> str:
+    """A name as a legend takes it: shortened in the middle, and not left out for its underscore."""
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 + 1 :]}"
+    return f"\u200b{name}" if name.startswith("_") else name
 
 
 def _property(colour: str) -> str:
@@ -153,7 +167,9 @@ def draw_roc(key: str, title: str, curves: Mapping[str, Any], logarithmic: bool)
             area = auroc(values.labels, values.scores)
             axes.fill_between(grid, low, high, color=colour, alpha=0.18, linewidth=0)
             at_grid = np.interp(grid, false_positive_rate, completeness)
-            axes.plot(grid, at_grid, color=colour, linestyle=DASHES[i % len(DASHES)], label=f"{name}: {area:.3f}")
+            axes.plot(
+                grid, at_grid, color=colour, linestyle=DASHES[i % len(DASHES)], label=f"{_legend(name)}: {area:.3f}"
+            )
             rows += [
                 {"curve": name, "false_positive_rate": x, "completeness": y, "low": lo, "high": hi}
                 for x, y, lo, hi in zip(grid, at_grid, low, high)
@@ -172,39 +188,43 @@ def draw_roc(key: str, title: str, curves: Mapping[str, Any], logarithmic: bool)
 
 
 def draw_score_pairs(key: str, title: str, first: Any, second: Any, names: Sequence[str]) -> Figure:
-    """Each stamp's score by one run against that by the other."""
+    """Each stamp's score by one run against that by the other; of many stamps every second, third and so on."""
     found = score_agreement(first.scores, second.scores, 0.5)
+    n_stamps, step = len(first.ids), -(-len(first.ids) // MOST_POINTS)
+    stamp_ids, labels, scores = first.ids[::step], first.labels[::step], (first.scores[::step], second.scores[::step])
     with _drawing(WIDTH * 0.9, WIDTH) as canvas:
         axes = canvas.subplots()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         for label, colour, marker, what in ((False, SERIES[1], "x", "non-lens"), (True, SERIES[0], "o", "lens")):
-            rows = first.labels == label
+            rows = labels == label
             face = "none" if marker == "o" else colour
             axes.plot(
-                first.scores[rows], second.scores[rows], marker, color=colour, markersize=3,
+                scores[0][rows], scores[1][rows], marker, color=colour, markersize=3,
                 markeredgewidth=0.6, label=what, markerfacecolor=face,
             )  # fmt: skip
-        axes.set(xlabel=names[0], ylabel=names[1], xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        axes.set(
+            xlabel=_legend(names[0]), ylabel=_legend(names[1]), xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal"
+        )
         axes.legend(loc="upper left")
         svg = to_svg(canvas, key)
     largest = found["largest_score_difference"]
     rows = [
         {"id": stamp_id, "is_lens": int(label), names[0]: a, names[1]: b}
-        for stamp_id, label, a, b in zip(first.ids, first.labels, first.scores, second.scores)
+        for stamp_id, label, a, b in zip(stamp_ids, labels, *scores)
     ]
-    alt = f"Scores of {len(rows)} stamps by both runs; the largest difference is {largest:.2g}."
-    return Figure(key, title, alt, svg, rows)
+    alt = f"Scores of {n_stamps} stamps by both runs; the largest difference is {largest:.2g}."
+    note = f"{len(rows):,} of the {n_stamps:,} stamps are drawn and listed." if step > 1 else ""
+    return Figure(key, title, alt, svg, rows, note)
 
 
 def draw_calibration(key: str, title: str, curves: Mapping[str, Any]) -> Figure:
     """Share of lenses among the stamps of like score, in ten bins of equal width."""
-    edges = np.linspace(0, 1, 11)
     table: list[dict[str, Any]] = []
     with _drawing() as canvas:
         axes = canvas.subplots()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="calibrated")
         for i, (name, values) in enumerate(curves.items()):
-            which = np.clip(np.digitize(values.scores, edges) - 1, 0, 9)
+            which = _tenth(values.scores)
             rows: list[dict[str, Any]] = []
             for k in range(10):
                 inside = which == k
@@ -219,7 +239,7 @@ def draw_calibration(key: str, title: str, curves: Mapping[str, Any]) -> Figure:
         svg = to_svg(canvas, key)
     errors = ", ".join(f"{name} {calibration_error(v.labels, v.scores):.3f}" for name, v in curves.items())
     note = f"Expected calibration error in these bins: {errors}. Bars: 95 % Wilson intervals."
-    return Figure(key, title, f"Share of lenses against score. {note}", svg, table, note)
+    return Figure(key, title, f"Share of lenses against score. {note}", svg, table, plain(note))
 
 
 def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -229,9 +249,14 @@ def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
     ----------
     Guo et al. 2017, arXiv:1706.04599, equation 3.
     """
-    which = np.clip((scores * 10).astype(int), 0, 9)
+    which = _tenth(scores)
     bins = [which == k for k in range(10) if np.any(which == k)]
     return float(sum(abs(labels[inside].sum() - scores[inside].sum()) for inside in bins) / len(labels))
+
+
+def _tenth(scores: np.ndarray) -> np.ndarray:
+    """Which of ten bins of equal width each score lies in; the last holds 1."""
+    return np.minimum((scores * 10).astype(int), 9)
 
 
 def draw_completeness(
@@ -251,7 +276,9 @@ def draw_completeness(
                     found = wilson(int((values.scores[inside] > threshold).sum()), int(inside.sum()))
                     rows.append({"run": name, "from": low, "to": high, "threshold": threshold, **found.row()})
             centre = [
-                np.sqrt(max(row["from"], row["to"] / 5) * row["to"]) if parameter == "snr" else (row["from"] + row["to"]) / 2
+                np.sqrt(max(row["from"], row["to"] / 5) * row["to"])
+                if parameter == "snr"
+                else (row["from"] + row["to"]) / 2
                 for row in rows
             ]
             factor = (i - (len(curves) - 1) / 2) * 0.03
@@ -281,7 +308,7 @@ def _errors(axes: Axes, places: Sequence[float], rows: Sequence[Mapping[str, Any
     around = [shares - [row["low"] for row in rows], [row["high"] for row in rows] - shares]
     axes.errorbar(
         places, shares, np.maximum(around, 0), color=SERIES[i % len(SERIES)], marker="os^v"[i % 4], markersize=3.5,
-        linewidth=1, capsize=2, label=name,
+        linewidth=1, capsize=2, label=_legend(name),
     )  # fmt: skip
 
 
@@ -306,7 +333,7 @@ def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], co
                 mean,
                 color=colour,
                 linestyle=DASHES[i % len(DASHES)],
-                label=f"{name} ({len(runs)})",
+                label=f"{_legend(name)} ({len(runs)})",
                 marker=marker,
                 markersize=3,
             )
@@ -315,10 +342,11 @@ def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], co
                 for x, m, lo, hi in zip(epochs, mean, low, high)
             ]
         axes.set(xlabel="epoch", ylabel=label)
-        axes.legend(loc="best", title="runs (seeds)")
+        if table:
+            axes.legend(loc="best", title="runs (seeds)")
         svg = to_svg(canvas, key)
     ends = "; ".join(f"{row['runs']}: {row['mean']:.3f}" for row in table if _is_last(row, table))
-    return Figure(key, title, f"{label} by epoch; at the end {ends}.", svg, table)
+    return Figure(key, title, f"{label} by epoch; at the end {ends or 'nothing was recorded'}.", svg, table)
 
 
 def _is_last(row: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> bool:

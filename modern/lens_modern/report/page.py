@@ -19,6 +19,7 @@ from lens_common.errors import UserError
 from lens_common.folders import replacing
 
 from .figures import Figure
+from .markdown import plain
 
 SCHEMA = "lens-report"
 SCHEMA_VERSION = 1
@@ -126,15 +127,20 @@ def write_report(report: Report, path: Path) -> list[Path]:
     UserError
         If the page would be larger than 5 MB.
     """
-    page = to_html(report)
+    page = _writable(to_html(report))
     if len(page.encode()) > LARGEST_BYTES:
         raise UserError(f"the page would take {len(page.encode()) / 1e6:.1f} MB of the 5 it may; report of fewer runs")
     path.parent.mkdir(parents=True, exist_ok=True)
-    forms = {".html": page, ".md": to_markdown(report), ".json": to_json(report)}
+    forms = {".html": page, ".md": _writable(to_markdown(report)), ".json": to_json(report)}
     for suffix, text in forms.items():
         with replacing(path.with_suffix(suffix)) as file:
             file.write(text)
     return [path.with_suffix(suffix) for suffix in forms]
+
+
+def _writable(text: str) -> str:
+    """Text as UTF-8 can hold it: a file may have brought other bytes along."""
+    return text.encode(errors="replace").decode()
 
 
 def to_html(report: Report) -> str:
@@ -166,7 +172,7 @@ def _csv_uri(figure: Figure) -> str:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _rounded(value) for key, value in row.items()} for row in figure.rows)
-        return "data:text/csv;base64," + base64.b64encode(file.getvalue().encode()).decode()
+        return "data:text/csv;base64," + base64.b64encode(file.getvalue().encode(errors="replace")).decode()
 
 
 def _rounded(value: Any) -> Any:
@@ -178,14 +184,14 @@ def _rounded(value: Any) -> Any:
 
 def to_markdown(report: Report) -> str:
     """The same in Markdown; a figure is told in words."""
-    lines = [f"# {report.title}", "", report.lead, ""]
+    lines = [f"# {plain(report.title)}", "", report.lead, ""]
     for section in report.sections:
         lines += _markdown_section(section, 2)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _markdown_section(section: Section, level: int) -> list[str]:
-    lines = [f"{'#' * level} {section.title}", ""]
+    lines = [f"{'#' * level} {plain(section.title)}", ""]
     for block in section.blocks:
         if isinstance(block, Table):
             lines += [f"**{block.title}**", ""]
@@ -194,7 +200,7 @@ def _markdown_section(section: Section, level: int) -> list[str]:
             lines += [cells[0], "|" + "---|" * len(block.columns), *cells[1:], ""]
             lines += [block.note, ""] if block.note else []
         elif isinstance(block, Figure):
-            lines += [f"**{block.title}.** {block.alt}", ""]
+            lines += [f"**{block.title}.** {plain(block.alt)}", ""]
         elif isinstance(block, Panels):
             lines += [f"**{block.title}**", "", *(f"- {panel.title}" for panel in block.panels), ""]
         else:
@@ -227,10 +233,10 @@ def walk(sections: Sequence[Section]) -> list[Section]:
 def _plain(value: Any) -> Any:
     """Python's own types, as JSON takes them."""
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {_writable(str(key)): _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
-    value = _rounded(value)
+    value = _writable(value) if isinstance(value, str) else _rounded(value)
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

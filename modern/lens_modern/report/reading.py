@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ import numpy as np
 
 from lens_common.catalogue import read_catalogue
 from lens_common.errors import UserError
-from lens_common.metrics import auroc, evaluate_scores
+from lens_common.metrics import auroc, auroc_interval, evaluate_scores
 from lens_common.runs import load_weights, model_hash, read_config, read_csv, read_environment
 from lens_common.score_tables import Table, read_provenance, read_scores
 
@@ -55,6 +56,11 @@ class ScoreSet:
     scores: np.ndarray
     data_hash: str
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def area(self) -> tuple[float, float, float]:
+        """AUROC with the ends of its interval; both classes are needed."""
+        return auroc(self.labels, self.scores), *auroc_interval(self.labels, self.scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +106,8 @@ class StoredRun:
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     settings = {"schedule": "steps", "patience": 0, **config["settings"]}
-    return {"mode": "faithful", **{key: config.get(key) for key in ("model", "defects", "filter")}, **settings}
+    same = {key: config.get(key) for key in ("model", "defects", "filter")}
+    return {"mode": config.get("mode", "faithful"), **same, **settings}
 
 
 def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = None) -> tuple[list[StoredRun], dict]:
@@ -134,9 +141,10 @@ def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = No
         try:
             run = read_run(path, name, parameters)
             check_run(run)
-            first = models.setdefault((run.framework, run.recipe, str(run.metrics.get("model_hash", path))), run)
-            if first is not run:
-                raise UserError(f"{path} holds the same model as {first.path}, which counts once; name one of them")
+            model = str(run.metrics.get("model_hash") or path)
+            same = models.setdefault((run.framework, run.recipe, model), run)
+            if same is not run:
+                raise UserError(f"{path} holds the same model as {same.path}, which counts once; name one of them")
             runs.append(run)
         except UserError as error:
             left_out[str(path)] = str(error)
@@ -150,6 +158,7 @@ def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = No
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
     """Last parts of the paths, as many as tell them apart; of a name that is no UTF-8, what can be written."""
+    paths = [Path(os.path.abspath(path)) for path in paths]
     longest = max((len(path.parts) for path in paths), default=1)
     for n_parts in range(1, longest + 1):
         names = ["/".join(path.parts[-n_parts:]) for path in paths]
@@ -181,6 +190,7 @@ def _check_config(config: Mapping[str, Any], path: Path) -> None:
     """Refuse settings that lack what a report says of a run."""
     needed = {"framework": str, "model": str, "seed": int, "settings": dict, "defects": list, "data": dict}
     wrong = [key for key, kind in needed.items() if not isinstance(config.get(key), kind)]
+    wrong += ["mode"] if not isinstance(config.get("mode", ""), str) else []
     if not wrong:
         of_data = {"folder": str, "hash": str, "n_stamps": int}
         wrong = [f"data.{key}" for key, kind in of_data.items() if not isinstance(config["data"].get(key), kind)]
@@ -229,6 +239,10 @@ def _own_sets(path: Path) -> dict[str, ScoreSet]:
             continue
         table, about = read_scores(table_path), read_provenance(table_path)
         _check_digest(table_path.read_bytes(), about, table_path)
+        if about.get("n_stamps", len(table)) != len(table):
+            raise UserError(
+                f"{table_path} holds {len(table)} stamps, its JSON says {about['n_stamps']}; score the stamps again"
+            )
         if expected and about.get("model_hash") != expected:
             raise UserError(
                 f"{table_path} was scored by the model {str(about.get('model_hash'))[:12]}, "
@@ -266,7 +280,9 @@ def _stored_sets(path: Path) -> dict[str, ScoreSet]:
                 if not 0 <= value <= 1 or row["is_lens"] not in ("0", "1"):
                     raise ValueError(f"the row of {row['id']} holds {row['score']!r} and {row['is_lens']!r}")
                 tables.setdefault(row["set"], {})[row["id"]] = row
-        return {name: _score_set(rows, about["sets"][name]["data_hash"]) for name, rows in tables.items()}
+        return {name: _score_set(rows, str(about["sets"][name]["data_hash"])) for name, rows in tables.items()}
+    except UserError:
+        raise
     except (OSError, EOFError, KeyError, TypeError, ValueError, zlib.error, csv.Error) as error:
         raise UserError(f"{path / 'scores.csv.gz'} is damaged: {error}; take it from a copy of the run") from error
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lens_common.comparison import delong_test, equivalence_test, score_agreement
 from lens_common.errors import UserError
-from lens_common.metrics import auroc, auroc_interval, confusion, roc
+from lens_common.metrics import confusion, roc
 
 from .figures import (
     Figure,
@@ -20,8 +20,9 @@ from .figures import (
     draw_score_pairs,
 )
 from .intervals import Estimate, mean_auroc, wilson
+from .markdown import code, plain
 from .page import Section, Table, slug
-from .reading import StoredRun, check_same_data
+from .reading import ScoreSet, StoredRun, check_same_data
 
 ALPHA = 0.05
 RADIUS_EDGES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
@@ -60,19 +61,19 @@ def spelled_auroc(run: StoredRun, name: str) -> str:
     found = run.sets.get(name)
     if found is None or found.labels.all() or not found.labels.any():
         return ""
-    low, high = auroc_interval(found.labels, found.scores)
-    return f"{auroc(found.labels, found.scores):.3f} [{low:.3f}, {high:.3f}]"
+    area, low, high = found.area
+    return f"{area:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def runs_table(key: str, runs: Sequence[StoredRun]) -> Table:
     """One row a run: what it is, its AUROC on each set with its interval, its time."""
     names = set_names(runs)
-    columns = ["run", "what", "stamps", "epochs", *(f"AUROC, {set_title(name)}" for name in names)]
+    columns = ["run", "what", "stamps", "epochs", *(f"AUROC, {plain(set_title(name))}" for name in names)]
     columns += ["minutes", "commit"]
     rows = [
         [
-            f"`{run.name}`",
-            describe_run(run),
+            code(run.name),
+            plain(describe_run(run)),
             f"{run.config['data']['n_stamps']:,}",
             str(len(run.history)),
             *(spelled_auroc(run, name) for name in names),
@@ -86,7 +87,9 @@ def runs_table(key: str, runs: Sequence[StoredRun]) -> Table:
 
 def left_out_table(left_out: Mapping[str, str]) -> Table:
     """Runs that were set aside and why."""
-    return Table("left-out", "Left out", ["run", "reason"], [[f"`{path}`", why] for path, why in left_out.items()])
+    return Table(
+        "left-out", "Left out", ["run", "reason"], [[code(path), plain(why)] for path, why in left_out.items()]
+    )
 
 
 def cost_table(key: str, runs: Sequence[StoredRun]) -> Table:
@@ -94,7 +97,8 @@ def cost_table(key: str, runs: Sequence[StoredRun]) -> Table:
     rows = []
     for run in runs:
         environment = run.environment
-        framework = environment.get("framework", {})
+        framework = environment.get("framework")
+        framework = framework if isinstance(framework, dict) else {}
         versions = [
             f"{name} {framework[name]}" for name in ("python", "theano-pymc", "torch", "numpy") if name in framework
         ]
@@ -103,17 +107,17 @@ def cost_table(key: str, runs: Sequence[StoredRun]) -> Table:
         machine = f"{environment.get('processor', 'unknown')}, {environment.get('cores', '?')} cores"
         rows.append(
             [
-                f"`{run.name}`",
+                code(run.name),
                 f"{run.seconds / max(len(run.history), 1):.1f}",
                 f"{n_seen / run.seconds:,.0f}" if run.seconds else "",
-                f"{peak / 1e6:,.0f}" if peak else "not recorded",
-                str(framework.get("threads", "")),
-                f"{machine}; {', '.join(versions)}",
+                f"{peak / 1e6:,.0f}" if isinstance(peak, int) else "not recorded",
+                plain(framework.get("threads", "")),
+                plain(f"{machine}; {', '.join(versions)}"),
             ]
         )
     columns = ["run", "seconds an epoch", "stamps/s", "peak memory [MB]", "threads", "machine"]
     note = "Seconds and stamps/s hold the scoring of the validation stamps after each epoch too."
-    return Table(key, "Time and memory", columns, rows, note)
+    return Table(key, "What each run took", columns, rows, note)
 
 
 @dataclass(frozen=True)
@@ -194,16 +198,18 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
                 check_same_data(first, second, name)
                 comparisons[name] = compare_sets(first, second, name, margin)
             except UserError as error:
-                sentences.append(f"Not compared on the {set_title(name)}: {error}.")
+                sentences.append(f"Not compared on the {plain(set_title(name))}: {plain(str(error))}.")
     shared = [*comparisons]
     key = key or slug(f"{first.name}-{second.name}")
     title = f"{describe_run(first)}, against {describe_run(second)}"
     if not shared:
-        return Section(key, title, sentences or [f"`{first.name}` and `{second.name}` share no set of scored stamps."])
+        return Section(
+            key, title, sentences or [f"{code(first.name)} and {code(second.name)} share no set of scored stamps."]
+        )
     labels = _labels(runs)
     curves = {label: run.sets[shared[0]] for label, run in zip(labels, runs)}
     thresholds = [validation_threshold(run) for run in runs]
-    both = set_title(shared[0])
+    both = plain(set_title(shared[0]))
     figures: list[Figure] = [
         draw_roc(f"{key}-roc", f"ROC, {both}", curves, logarithmic=False),
         draw_roc(f"{key}-roc-log", f"ROC, {both}, logarithmic", curves, logarithmic=True),
@@ -213,7 +219,7 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
         draw_calibration(f"{key}-calibration", f"Calibration, {both}", curves),
     ]
     for parameter, edges in (("einstein_radius", RADIUS_EDGES), ("snr", SNR_EDGES)):
-        if all(parameter in values.parameters for values in curves.values()):
+        if all(_has_lenses(values, parameter, edges) for values in curves.values()):
             what = {"einstein_radius": "Einstein radius", "snr": "signal-to-noise ratio"}[parameter]
             figures.append(
                 draw_completeness(
@@ -237,6 +243,12 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
     )
 
 
+def _has_lenses(values: ScoreSet, parameter: str, edges: Sequence[float]) -> bool:
+    """Whether the parameter of some lens is known and lies in a bin."""
+    known = values.parameters.get(parameter, np.full(len(values.ids), np.nan))
+    return bool((values.labels & (known >= edges[0]) & (known < edges[-1])).any())
+
+
 def _labels(runs: Sequence[StoredRun]) -> list[str]:
     short = [run.framework for run in runs]
     if short[0] == short[1]:
@@ -252,7 +264,7 @@ def compare_sets(first: StoredRun, second: StoredRun, name: str, margin: float) 
         "difference": difference,
         "equivalence": equivalence_test(difference.difference, difference.standard_error, margin, alpha=ALPHA),
         "agreement": score_agreement(a.scores, b.scores, 0.5),
-        "intervals": [auroc_interval(values.labels, values.scores) for values in (a, b)],
+        "intervals": [values.area[1:] for values in (a, b)],
         "n": (int(a.labels.sum()), int((~a.labels).sum())),
     }
 
@@ -261,10 +273,9 @@ def _verdict(labels: Sequence[str], name: str, found: Mapping[str, Any]) -> str:
     difference, equivalence = found["difference"], found["equivalence"]
     said = "are equivalent" if equivalence.equivalent else "are not shown to be equivalent"
     return (
-        f"On the {set_title(name)} ({found['n'][0]} lenses, {found['n'][1]} non-lenses) the two {said} within "
-        f"{equivalence.margin:g} "
-        f"in AUROC: the difference, {labels[1]} minus {labels[0]}, is {difference.difference:+.5f}, 90 % interval "
-        f"{equivalence.low:+.5f} to {equivalence.high:+.5f}."
+        f"On the {plain(set_title(name))} ({found['n'][0]} lenses, {found['n'][1]} non-lenses) the two {said} within "
+        f"{equivalence.margin:g} in AUROC: the difference, {plain(labels[1])} minus {plain(labels[0])}, is "
+        f"{difference.difference:+.5f}, 90 % interval {equivalence.low:+.5f} to {equivalence.high:+.5f}."
     )
 
 
@@ -279,14 +290,14 @@ def comparison_table(key: str, labels: Sequence[str], comparisons: Mapping[str, 
         ]
         rows.append(
             [
-                set_title(name),
+                plain(set_title(name)),
                 *areas,
                 f"{difference.difference:+.5f} [{difference.low:+.5f}, {difference.high:+.5f}]",
                 f"{agreement['largest_score_difference']:.2g}",
                 f"{agreement['n_calls_differ']} of {sum(found['n'])}",
             ]
         )
-    columns = ["set", *(f"AUROC, {label}" for label in labels), "difference (DeLong, 95 %)"]
+    columns = ["set", *(f"AUROC, {plain(label)}" for label in labels), "difference (DeLong, 95 %)"]
     columns += ["largest difference of a score", "calls that differ at 0.5"]
     return Table(key, "AUROC", columns, rows)
 
@@ -300,7 +311,7 @@ def confusion_table(
         for run, label, threshold in zip(runs, labels, thresholds):
             values = run.sets[name]
             counts = confusion(values.labels, values.scores, threshold)
-            rows.append([f"{set_title(name)}, {label}", f"{threshold:.3f}", *rates_of(counts), _error(values)])
+            rows.append([plain(f"{set_title(name)}, {label}"), f"{threshold:.3f}", *rates_of(counts), _error(values)])
     columns = ["set, run", "threshold", "true positives", "false positives", "true negatives", "false negatives"]
     columns += ["completeness", "purity", "contamination", "false positive rate", "calibration error"]
     note = "Shares with 95 % Wilson intervals. Purity and contamination hold for these shares of lenses only."
@@ -336,8 +347,8 @@ def overview_figures(runs: Sequence[StoredRun]) -> list[Figure]:
     found = []
     if curves:
         found += [
-            draw_roc("overview-roc", f"ROC, {set_title(name)}", curves, logarithmic=False),
-            draw_roc("overview-roc-log", f"ROC, {set_title(name)}, logarithmic", curves, logarithmic=True),
+            draw_roc("overview-roc", f"ROC, {plain(set_title(name))}", curves, logarithmic=False),
+            draw_roc("overview-roc-log", f"ROC, {plain(set_title(name))}, logarithmic", curves, logarithmic=True),
         ]
     groups = {group.name: group.runs for group in group_by_seed(runs)[:MOST_GROUPS]}
     found.append(draw_histories("overview-loss", "Training loss", groups, "loss", "loss"))

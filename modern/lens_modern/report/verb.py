@@ -8,6 +8,7 @@ from types import ModuleType
 
 from lens_common.errors import UserError
 
+from .markdown import plain
 from .page import Report, Section, write_report
 from .reading import StoredRun, read_runs
 from .sections import (
@@ -50,7 +51,10 @@ def report(backend: ModuleType, options: argparse.Namespace) -> None:
         raise UserError(f"--out must end in .html, got {out}")
     if not 0 < options.margin < 1:
         raise UserError(f"--margin must lie between 0 and 1, got {options.margin}")
-    runs, left_out = read_runs(list(dict.fromkeys(map(Path, options.runs))))
+    paths: dict[Path, Path] = {}
+    for path in map(Path, options.runs):
+        paths.setdefault(path.resolve(), path)
+    runs, left_out = read_runs(paths.values())
     for reason in left_out.values():
         print(f"lens-modern: set aside: {reason}", file=sys.stderr)
     written = write_report(compose(runs, left_out, options.margin), out)
@@ -91,8 +95,8 @@ def _lead(runs: list[StoredRun], names: list[str], left_out: dict[str, str]) -> 
             found = group.estimate(name) if len(group.runs) > 1 else None
             text = f"{found:.3f} over {len(group.runs)} seeds" if found else spelled_auroc(group.runs[0], name)
             if text:
-                parts.append(f"{text} on the {set_title(name)}")
-        lines.append(f"{group.name}: AUROC {'; '.join(parts)}.")
+                parts.append(f"{text} on the {plain(set_title(name))}")
+        lines.append(f"{plain(group.name)}: AUROC {'; '.join(parts)}.")
     if left_out:
         lines.append(f"{len(left_out)} of {len(runs) + len(left_out)} runs were set aside; the reasons stand below.")
     return "\n\n".join(lines)
