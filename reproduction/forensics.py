@@ -374,6 +374,9 @@ def reasons(study: Study) -> list[Block]:
         span = f"{min(value.value for value in same):.2f} to {max(value.value for value in same):.2f}"
         figures = {"low": f"{low:.2f}", "study": f"{own:.2f}", "mended": f"{clean:.2f}", "overwritten": span}
         blocks.append(say("reasons.rate", **figures))
+    still = quiet["raw pixels, noise / 10"]
+    if still and quiet["mended, noise / 10"] and still.low > CHANCE:
+        blocks.append(say("reasons.noise", quiet=f"{still:.2f}", mended=f"{quiet['mended, noise / 10']:.2f}"))
     return blocks
 
 
@@ -439,6 +442,11 @@ def bad_image_filter(study: Study) -> list[Block]:
         ]
         blocks.append(Table("filter-search", "The filter in the search, mended runs, legacy, seed 1", columns, calls))
     blocks.append(say("filter.outcome"))
+    raw = [study.estimate("mocks", "cnn", 2000, ("raw_pixels",), "", variant) for variant in ("", "filtered")]
+    same = study.estimate("mocks", "cnn", 2000, ("class_overwrite",), "", "filtered")
+    if all(raw) and same and raw[1].low > CHANCE:
+        figures = {"all": f"{raw[0]:.2f}", "filtered": f"{raw[1]:.2f}", "overwritten": f"{same:.2f}"}
+        blocks.append(say("filter.raw", **figures))
     return blocks
 
 

@@ -70,10 +70,16 @@ def verdict(study: Study) -> str:
     spelled = {name: f"; alone {found:.2f} for the CNN" if found else "" for name, found in alone.items()}
     lines.append(say("verdict.causes", overwrite=spelled["class_overwrite"], raw=spelled["raw_pixels"]))
     outcomes = forensics.outcomes(study)
-    others = [f"{claim[0].lower()}{claim[1:]} ({said})" for claim, said in outcomes.items() if said != "refuted"]
-    if others:
-        n_refuted = len(outcomes) - len(others)
-        lines.append(say("verdict.reasons_some", n_refuted=n_refuted, n=len(outcomes), others="; ".join(others)))
+    by_outcome = {
+        kind: "; ".join(f"{claim[0].lower()}{claim[1:]}" for claim, said in outcomes.items() if said == kind)
+        for kind in ("partly true", "open")
+    }
+    if any(by_outcome.values()):
+        n_refuted = sum(said == "refuted" for said in outcomes.values())
+        said = [say("verdict.reasons_some", n=len(outcomes), n_refuted=n_refuted)]
+        keys = {"partly true": "verdict.reasons_partly", "open": "verdict.reasons_open"}
+        said += [say(keys[kind], claims=claims) for kind, claims in by_outcome.items() if claims]
+        lines.append(" ".join(said))
     else:
         lines.append(say("verdict.reasons_all"))
     if find_pairs([*study.runs.values()]):
