@@ -410,7 +410,7 @@ def bad_image_filter(study: Study) -> list[Block]:
             without = study.estimate(name, "cnn", 2000, defects, "modern")
             filtered = study.estimate(name, "cnn", 2000, defects, "modern", "filtered")
             if without and filtered:
-                cells = [f"{value:.3f} ({len(value.values)} seeds)" for value in (without, filtered)]
+                cells = [f"{value:.3f} (seeds: {len(value.values)})" for value in (without, filtered)]
                 rows.append([f"CNN, {what}, {set_title(name)}", *cells, f"{filtered.value - without.value:+.3f}"])
     blocks: list[Block] = [say("filter.intro")]
     if rows:

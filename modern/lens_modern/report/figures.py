@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from lens_common.comparison import score_agreement
 from lens_common.metrics import auroc, roc
@@ -440,6 +440,7 @@ def draw_lines(
             )  # fmt: skip
             table += [{"line": name, axes_labels[0]: a, axes_labels[1]: b} for a, b in points]
         axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1], **limits)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best")
         svg = to_svg(canvas, key)
     ends = "; ".join(f"{name} from {points[0][1]:.4g} to {points[-1][1]:.4g}" for name, points in lines.items())
