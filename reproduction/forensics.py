@@ -318,7 +318,7 @@ def reasons(study: Study) -> list[Block]:
         )
         for rate, variant in (("1e-4", "rate1e-4"), ("1e-3", ""), ("1e-2", "rate1e-2"))
     }
-    stuck = [value for key, value in rates.items() if not key.startswith("mended")]
+    stuck = [value for key, value in rates.items() if value and not key.startswith("mended")] or [None]
     rows.append(
         _reason(
             "The learning rate",

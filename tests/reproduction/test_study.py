@@ -62,17 +62,17 @@ def test_the_quick_profile_may_take_fewer_seeds_than_the_full():
 
 def test_the_quick_profile_has_the_runs_counted_by_hand():
     runs = study.expand(PLAN, "quick")
-    # CNN of 2,000: 2 seeds x 2 sets of defects x 2 frameworks; of 200: 2 x 2; at another rate, with less noise and
-    # filtered: 3 each, modern, one seed.
+    # CNN of 2,000: 2 seeds x 2 sets of defects x 2 frameworks, and 4 sets in modern; of 200: 2 x 2; at another rate,
+    # with less noise and filtered: 3 each, modern, one seed.
     assert Counter((run.model, run.n_stamps, run.variant) for run in runs) == {
-        ("cnn", 2000, ""): 8,
+        ("cnn", 2000, ""): 8 + 4,
         ("cnn", 200, ""): 4,
         ("cnn", 2000, "rate1e-4"): 3,
         ("cnn", 2000, "quiet"): 3,
         ("cnn", 2000, "filtered"): 3,
         ("resnet", 2000, "short"): 3,
     }
-    assert Counter(run.framework for run in runs) == {"legacy": 4 + 2 + 1, "modern": 4 + 2 + 9 + 2}
+    assert Counter(run.framework for run in runs) == {"legacy": 4 + 2 + 1, "modern": 4 + 4 + 2 + 9 + 2}
 
 
 def test_the_full_profile_has_the_runs_counted_by_hand():
