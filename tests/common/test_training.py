@@ -326,8 +326,13 @@ def test_a_second_ctrl_c_acts_at_once(new_network, tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
 
     network.before_step = press_twice
-    with pytest.raises(KeyboardInterrupt):
-        train(network, tmp_path / "c.npz")
+    # What a shell starts in the background ignores SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(network, tmp_path / "c.npz")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert network.steps == 0
 
 
