@@ -108,8 +108,7 @@ def _ablation_words(study: Study) -> list[str]:
         if parts:
             words.append(
                 f"**{title_of(model, 2000, variant)}**, mean AUROC on the mocks with one mistake alone, against "
-                f"{clean:.3f} "
-                f"with none: {'; '.join(parts)}."
+                f"{clean:.3f} with none: {'; '.join(parts)}."
             )
     words += [say("ablation.exclusions")] if words else []
     long = study.estimate("mocks", "resnet", 2000, (), "")

@@ -134,12 +134,7 @@ def over_seeds(study: Study) -> Table | None:
                 ]
             )  # fmt: skip
     columns = ["runs", "set", "seeds", "mean difference", "90 % interval", f"within {MARGIN:g}"]
-    note = (
-        "Modern minus legacy. Where a network is stuck at chance its scores are ties or noise, and a difference in the "
-        "last "
-        "bits can turn them: such rows need not be equivalent."
-    )
-    return Table("over-seeds", "Equivalence over the seeds", columns, rows, note) if rows else None
+    return Table("over-seeds", "Equivalence over the seeds", columns, rows, say("twins.over_seeds")) if rows else None
 
 
 def growth(study: Study) -> list[Figure]:

@@ -9,7 +9,6 @@ where it stopped: what is there is not done again, and a training continues from
 import argparse
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -41,7 +40,7 @@ COST = {
 
 @dataclass(frozen=True)
 class Run:
-    """One training of the plan and the sets that it scores; `n_epochs` serves the estimate of time only."""
+    """One training of the plan, and the sets that it scores."""
 
     name: str
     framework: str
@@ -240,7 +239,7 @@ def work_beside(folder: Path, sets: dict[str, Path]) -> list[str]:
             continue
         print(f"study: {name}", flush=True)
         (folder / "logs").mkdir(exist_ok=True)
-        with open(folder / "logs" / f"{slug(name)}.log", "a") as log:
+        with open(folder / "logs" / f"{Path(outputs[0]).stem}.log", "a") as log:
             done = subprocess.run(
                 [str(_python(side)), str(HERE / command[0]), *map(str, command[1:])],
                 stdout=log,
@@ -248,7 +247,7 @@ def work_beside(folder: Path, sets: dict[str, Path]) -> list[str]:
                 env={**os.environ, "PYTHONPATH": _packages(side)},
             )
         if done.returncode:
-            failed.append(f"{name} (see {folder / 'logs' / slug(name)}.log)")
+            failed.append(f"{name} (see {log.name})")
     return failed
 
 
@@ -277,11 +276,6 @@ def _python(side: str) -> Path:
 
 def _packages(side: str) -> str:
     return os.pathsep.join(str(ROOT / name) for name in ("common", side))
-
-
-def slug(name: str) -> str:
-    """A name for a file."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _spell(seconds: float) -> str:

@@ -18,7 +18,7 @@ from lens_modern.report.reading import check_run, read_run
 
 RUN_FILES = {"config.json", "environment.json", "history.csv", "metrics.json", "scores.csv.gz", "scores.json"}
 # Where a path of this machine or of any other would begin.
-ABSOLUTE = re.compile(r"""(?:^|[\s"'=:,;(\[])(/(?:work|tmp|root|home|usr|opt|var|data|mnt)\b[^\s",]*)""", re.MULTILINE)
+ABSOLUTE = re.compile(r"""(?:^|[\s"'=:,;(\[])(/[A-Za-z][\w.+-]*/[^\s",]*)""", re.MULTILINE)
 
 
 @pytest.fixture
@@ -189,8 +189,6 @@ def test_the_stored_results_hold_no_path_and_no_other_kind_of_file(stored_result
 
 
 def test_no_stored_picture_is_of_the_pics_mocks(stored_results, pics_mocks):
-    if not (stored_results / "panels.npz").exists():
-        pytest.skip("the stored results hold no pictures yet")
     with np.load(stored_results / "panels.npz", allow_pickle=False) as arrays:
         shown = arrays["stamp"].astype(float)
     theirs = load_dataset(str(pics_mocks)).stamps[:, 0].astype(float)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import binomtest, t
 
-from lens_common.metrics import auroc, auroc_interval, structural_components
-from lens_common.metrics import component_variance as _component_variance
+from lens_common.metrics import auroc, auroc_interval, component_variance, structural_components
 
 LEVEL = 0.95
 BOOTSTRAP = 400
@@ -61,11 +60,8 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Share:
     ----------
     Wilson 1927, JASA 22, 209.
     """
-    z = norm.ppf(0.5 + level / 2)
-    share = successes / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return Share(successes, n, share, float(max(0, centre - half)), float(min(1, centre + half)))
+    low, high = binomtest(successes, n).proportion_ci(level, method="wilson")
+    return Share(successes, n, successes / n, float(low), float(high))
 
 
 def band_of_rocs(labels: np.ndarray, scores: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +110,7 @@ def mean_auroc(labels: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Es
     if len(values) == 1:
         return Estimate(values[0], *auroc_interval(labels[0], scores[0]), values)
     several = all(1 < a.sum() < len(a) - 1 for a in labels)
-    variances = [_component_variance(*structural_components(a, b)) for a, b in zip(labels, scores) if several]
+    variances = [component_variance(*structural_components(a, b)) for a, b in zip(labels, scores) if several]
     of_stamps = float(np.mean(variances)) if several else math.nan
     of_seeds = float(np.var(values, ddof=1) / len(values))
     total = of_stamps + of_seeds

@@ -292,8 +292,7 @@ def _check_digest(content: bytes, about: Mapping[str, Any], path: Path) -> None:
     if about.get("sha256", found := hashlib.sha256(content).hexdigest()) != found:
         raise UserError(
             f"{path} is not the table that {path.name.split('.')[0]}.json was written for: its SHA-256 is "
-            f"{found[:12]}, "
-            f"not {str(about['sha256'])[:12]}; score the stamps again"
+            f"{found[:12]}, not {str(about['sha256'])[:12]}; score the stamps again"
         )
 
 
