@@ -5,7 +5,7 @@ MODERN := .venv-modern/bin
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test reproduce agreement image image-test bench docs lint format lock clean
+.PHONY: help setup demo test reproduce weights agreement image image-test bench docs lint format lock clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ bench: setup  ## measure speeds, half an hour; results go to bench/results.json;
 
 reproduce: setup  ## make docs/reproduction.html from the stored runs; PROFILE=quick runs a small study, =full all of it
 	@bash reproduction/reproduce.sh $(PROFILE)
+
+weights: setup  ## train, measure and describe the networks that come along, two hours; ONLY=card: docs/model-card.md
+	@bash models/make.sh $(ONLY)
 
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
 	@$(MODERN)/python tests/agreement/agreement.py

@@ -85,7 +85,7 @@ def make_gallery(study: Path) -> int:
         for side, found in zip(SIDES, mapped):
             columns[f"score_{side}"] += [*found["scores"]]
             columns[f"map_{side}"] += [*found["maps"]]
-        columns["stamp"] += [*mapped[0]["stamps"]]
+        columns["stamp"] += [*mapped[0]["stamps"][:, 0]]
     if columns["id"]:
         small = {"stamp", "map_legacy", "map_modern"}
         write_arrays(
@@ -103,21 +103,13 @@ def _mapped(study: Path, pair: str, ids: list[str], side: str) -> dict[str, np.n
     """Scores and maps of one twin, made in its interpreter."""
     table = _table(study, pair, side)
     with tempfile.TemporaryDirectory() as folder:
-        names, out = Path(folder) / "ids.txt", Path(folder) / "maps.npz"
+        names, out = Path(folder) / "ids.txt", Path(folder) / "maps.png"
         names.write_text("\n".join(ids) + "\n")
-        python = ROOT / f".venv-{side}" / "bin" / "python"
-        command = [
-            python,
-            ROOT / "reproduction" / "panels.py",
-            side,
-            table.parent,
-            read_provenance(table)["data"],
-            names,
-            out,
-        ]
+        command = [ROOT / f".venv-{side}" / "bin" / f"lens-{side}", "maps", read_provenance(table)["data"]]
+        command += ["--run", table.parent, "--ids", names, "--out", out]
         if subprocess.run(list(map(str, command))).returncode:
             raise UserError(f"no maps of {table.parent}; the lines above say why")
-        with np.load(out, allow_pickle=False) as stored:
+        with np.load(out.with_suffix(".npz"), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
 
 

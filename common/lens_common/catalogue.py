@@ -19,6 +19,8 @@ from .layout import (
     stamp_id,
 )
 
+SUFFIXES = " or ".join([", ".join(STAMP_SUFFIXES[:-1]), STAMP_SUFFIXES[-1]])
+
 
 @dataclass(frozen=True)
 class StampFile:
@@ -44,7 +46,7 @@ class StampFile:
 
 
 def find_stamps(folder: Union[str, Path]) -> List[StampFile]:
-    """List the ``.fits`` and ``.fits.gz`` files below a folder, however deep, by path.
+    """List the ``.fits``, ``.fits.gz`` and ``.fits.fz`` files below a folder, however deep, by path.
 
     Hidden files and folders are passed over, and files with another ending.
 
@@ -55,11 +57,11 @@ def find_stamps(folder: Union[str, Path]) -> List[StampFile]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; name the one that holds the stamps (.fits, .fits.gz)")
+        raise UserError(f"{folder} is no folder; name the one that holds the stamps ({SUFFIXES})")
     files = sorted(_walk(folder, ""), key=lambda file: file.path)
     if not files:
         raise UserError(
-            f"no {' or '.join(STAMP_SUFFIXES)} file below {folder}; expected "
+            f"no {SUFFIXES} file below {folder}; expected "
             "lensed_outputs/<n>/*.fits.gz and unlensed_outputs/<n>/*.fits.gz, or any folders of stamps to score"
         )
     return files

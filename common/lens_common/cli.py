@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence
 
-from . import __version__, commands
+from . import __version__, commands, mapping
 from .errors import Interrupted, UserError
 from .folders import cache_folder
 from .prior import POPULATIONS, PRIOR
@@ -182,18 +182,33 @@ def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]]
 
     scored = verb("score", "score every stamp of a folder", "cutouts/ --run runs/cnn --out scores.csv")
     scored.add_argument("data", metavar="DATA", help="any folder above the stamps")
-    scored.add_argument("--run", metavar="RUN", help="run directory of a training")
-    scored.add_argument("--model", choices=MODELS, help="refuse a run of the other model")
+    _add_network(scored)
     scored.add_argument("--out", required=True, metavar="FILE.csv", help="score table; FILE.json is written beside it")
+    _add_resample(scored)
     _add_filter(scored, "set flagged stamps aside, with the reason in FILE-rejected.csv")
     backend.add_options(scored, training=False)
 
     tested = verb("evaluate", "metrics of a trained network", 'runs/cnn --data "$LENS_PICS_MOCKS"')
     tested.add_argument("run", metavar="RUN", help="run directory of a training")
     tested.add_argument("--data", metavar="DIR", help="other labelled data than the run's own test fold")
+    _add_resample(tested)
     _add_filter(tested, "add the metrics of a search that calls no flagged stamp a lens")
     _add_threshold(tested)
     backend.add_options(tested, training=False)
+
+    mapped = verb(
+        "maps", "map what the scores of some stamps rest on", "cutouts/ --most 12 --out maps.png", mapping.maps
+    )
+    mapped.add_argument("data", metavar="DATA", help="any folder above the stamps")
+    _add_network(mapped)
+    which = mapped.add_mutually_exclusive_group()
+    which.add_argument("--ids", metavar="FILE", help="text file that names the stamps, one id a line")
+    which.add_argument(
+        "--most", type=_positive, default=12, metavar="N", help="the N of the highest scores; default %(default)s"
+    )
+    _add_resample(mapped)
+    mapped.add_argument("--out", required=True, metavar="FILE.png", help="the picture; FILE.npz holds all arrays")
+    backend.add_options(mapped, training=False)
 
     compared = verb("compare", "compare two score tables of the same stamps", "resnet.csv cnn.csv --out compared.png")
     compared.add_argument("a", metavar="A.csv", help="score table of `score` or `train`, with its JSON beside it")
@@ -254,6 +269,26 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_threshold(parser)
 
 
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", metavar="RUN", help="run directory of a training; by default a network that comes along"
+    )
+    parser.add_argument(
+        "--model",
+        choices=MODELS,
+        help=f"which of the networks that come along, default {MODELS[0]}; with --run: refuse a run of the other",
+    )
+
+
+def _add_resample(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resample",
+        action="store_true",
+        help="give stamps of another size or pixel scale those that the network was trained on, about their centre, "
+        "conserving flux; by default they are refused",
+    )
+
+
 def _add_filter(parser: argparse.ArgumentParser, what: str, default: Optional[str] = None) -> None:
     parser.add_argument(
         "--filter",
@@ -285,6 +320,12 @@ def _filter(text: str) -> Dict[str, float]:
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, got {text}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number of stamps is 1 or more, got {text}")
     return int(text)
 
 

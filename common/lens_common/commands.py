@@ -13,6 +13,7 @@ import numpy as np
 from . import __version__, plots
 from .catalogue import read_catalogue
 from .comparison import bootstrap_difference, delong_test, equivalence_test, score_agreement
+from .domain import describe_stamps, match_stamps, read_domain, unit_warnings
 from .errors import UserError
 from .estimator import LensClassifier
 from .folders import cache_folder, exclusive, write_arrays
@@ -26,6 +27,7 @@ from .protocol import NetworkShape
 from .quality import apply_filter, describe_filter, explain_flags, flag_stamps, measure_quality
 from .runs import (
     RUN_FORMAT,
+    SHIPPED,
     describe_environment,
     load_weights,
     model_hash,
@@ -39,7 +41,7 @@ from .runs import (
 from .scaling import scaling_from_dict, scaling_to_dict
 from .score_tables import check_same_stamps, comparable, read_provenance, read_scores, write_scores
 from .stamps import SET_ASIDE, Dataset, load_dataset
-from .study import PRESETS, defective_data, defective_settings, resolve_defects
+from .study import MODELS, PRESETS, defective_data, defective_settings, resolve_defects
 from .training import TrainingData, TrainingSettings
 
 # Of a comparison, which says the same each time.
@@ -57,7 +59,7 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
     if options.out and not options.out.endswith(".png"):
         raise UserError(f"--out must end in .png, got {options.out}")
-    data = _load(options.data)
+    data = load_stamps(options.data)
     catalogue = read_catalogue(options.data)
     classes = [("lenses", 1), ("non-lenses", 0), ("unlabelled", -1)]
     present = [(name, data.labels == label, catalogue["is_lens"] == label) for name, label in classes]
@@ -69,6 +71,8 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     flags = flag_stamps(quality, options.filter)
     flagged = np.any([*flags.values()], axis=0)
     print(f"{data.folder}: {len(data.ids)} stamps of {data.stamps.shape[1]} band(s), {data.stamps.shape[2:]} pixels")
+    for name, value in (("pixel scale [arcsec]", data.pixel_scale_arcsec), ("zero-point [mag]", data.zero_point_mag)):
+        print(f"{name:32}{'unknown' if np.isnan(value) else f'{value:.4g}':>24}")
     print(f"{'5 / 50 / 95 %':32}" + "".join(f"{name:>24}" for name, _, _ in present))
     print(f"{'stamps':32}" + "".join(f"{rows.sum():>24}" for _, rows, _ in present))
     for name, values in (
@@ -119,7 +123,7 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     _check_run(run, plan)
     if not options.data:
         _check_batch(settings, preset.n_stamps if options.mocks is None else options.mocks)
-    data = _labelled(_load(options.data or _default_mocks(options, preset.n_stamps)))
+    data = _labelled(load_stamps(options.data or _default_mocks(options, preset.n_stamps)))
     if options.data and preset.at_most:
         data = _balanced(data, preset.n_stamps)
     _check_batch(settings, len(data.ids))
@@ -143,7 +147,12 @@ def _train(
         "framework": backend.NAME,
         **plan,
         "preset": options.preset,
-        "data": {"folder": str(Path(data.folder).resolve()), "hash": data.data_hash, "n_stamps": len(data.ids)},
+        "data": {
+            "folder": str(Path(data.folder).resolve()),
+            "hash": data.data_hash,
+            "n_stamps": len(data.ids),
+            **describe_stamps(data, np.flatnonzero(folds == "train")),
+        },
         "shape": asdict(NetworkShape(data.stamps.shape[1], data.stamps.shape[2])),
     }
     _begin_run(run, config, data, folds, backend)
@@ -170,19 +179,18 @@ def _train(
 
 
 def score(backend: ModuleType, options: argparse.Namespace) -> None:
-    """Score every stamp of a folder with a trained network."""
-    if not options.run:
-        raise UserError("no weights are shipped yet; name a run directory with --run")
+    """Score every stamp of a folder with a trained network, or with one that comes with the package."""
     out = Path(options.out)
     if out.suffix != ".csv":
         raise UserError(f"--out must end in .csv, got {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    data = _load(options.data)
+    run = chosen_run(options)
+    data = fit_to_run(load_stamps(options.data), run, options.resample)
     if options.filter:
         data = _without_flagged(data, options.filter)
-    estimator, weights = restore_run(backend, options.run, options.model)
+    estimator, weights = restore_run(backend, run, options.model)
     scores = estimator.predict_proba(data.stamps)[:, 1]
-    write_scores(out, data, _known_folds(options.run, data), scores, _provenance(options.run, weights, backend))
+    write_scores(out, data, _known_folds(run, data), scores, _provenance(run, weights, backend))
     write_rejected(out.with_name(f"{out.stem}-rejected.csv"), data.rejected)
     print(f"{len(scores)} stamps scored, {int((scores > 0.5).sum())} above 0.5: {out}")
 
@@ -190,7 +198,7 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
 def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     """Metrics of a run: of its own test fold, or of other data."""
     config = read_config(options.run)
-    data = _labelled(_load(options.data or config["data"]["folder"]))
+    data = _labelled(load_stamps(options.data or config["data"]["folder"]))
     folds = _known_folds(options.run, data)
     if options.data:
         rows = ~np.isin(folds, ("train", "validation"))
@@ -201,6 +209,8 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     if not rows.any():
         raise UserError(f"{data.folder} holds no stamp for {options.run} to be evaluated on; its data were changed")
     data = data.take(np.flatnonzero(rows))
+    if options.data:
+        data = fit_to_run(data, options.run, options.resample)
     estimator, weights = restore_run(backend, options.run)
     scores = estimator.predict_proba(data.stamps)[:, 1]
     suffix = f"-{data.data_hash[:12]}" if options.data else ""
@@ -324,7 +334,8 @@ def _interval(low: float, high: float, sign: str = "") -> str:
     return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
-def _load(folder: str) -> Dataset:
+def load_stamps(folder: str) -> Dataset:
+    """Load a data set, and say on stderr what was set aside or repaired."""
     data = load_dataset(folder)
     n_aside = sum(row.action == SET_ASIDE for row in data.rejected)
     if data.rejected:
@@ -333,6 +344,26 @@ def _load(folder: str) -> Dataset:
             f"{n_aside} files set aside, {len(data.rejected) - n_aside} stamps repaired; "
             f"the first, {first.path}: {first.reason}"
         )
+    return data
+
+
+def fit_to_run(data: Dataset, run: str, resample: bool = False) -> Dataset:
+    """Refuse stamps of another size or scale than the run's, or resample them; say so, and where units look wrong.
+
+    Parameters
+    ----------
+    data : Dataset
+    run : str
+        Run directory.
+    resample : bool
+        See `lens_common.domain.match_stamps`.
+    """
+    domain = read_domain(run)
+    data = match_stamps(data, domain, resample)
+    if data.resampled:
+        _say(f"{len(data.ids)} stamps of {data.resampled}")
+    for sentence in unit_warnings(data, domain):
+        _say(sentence)
     return data
 
 
@@ -458,6 +489,11 @@ def _begin_run(run: Path, config: Dict[str, Any], data: Dataset, folds: np.ndarr
     write_json(run / "config.json", config)
 
 
+def chosen_run(options: argparse.Namespace) -> str:
+    """Run directory that was named, or else that of the network that comes with the package."""
+    return options.run or str(SHIPPED / (options.model or MODELS[0]))
+
+
 def restore_run(
     backend: ModuleType, run: str, model: Optional[str] = None
 ) -> Tuple[LensClassifier, Dict[str, np.ndarray]]:
@@ -511,7 +547,7 @@ def _known_folds(run: str, data: Dataset) -> np.ndarray:
 def _provenance(run: Any, weights: Dict[str, np.ndarray], backend: ModuleType) -> Dict[str, Any]:
     config = read_config(run)
     return {
-        "run": str(run),
+        "run": f"shipped {config['model']}" if Path(run).parent == SHIPPED else str(run),
         "model": config["model"],
         "model_hash": model_hash(weights, config["scaling"]),
         "versions": {"lens-common": __version__, **backend.describe()},
@@ -537,6 +573,7 @@ def _evaluate(
         "data_hash": data.data_hash,
         "model_hash": model_hash(weights, config["scaling"]),
         "fold": "" if suffix else "test",
+        **({"resampled": data.resampled} if data.resampled else {}),
     }
     write_json(run / f"metrics{suffix}.json", metrics)
     where = Path(data.folder).absolute().name if suffix else "its test fold"

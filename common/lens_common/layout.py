@@ -14,12 +14,13 @@ from typing import Optional
 DATASET_FOLDER = "lsst_mocks_single"
 CLASS_FOLDERS = {"lensed_outputs": True, "unlensed_outputs": False}
 CATALOGUE_NAME = "catalogue.ecsv"
-STAMP_SUFFIXES = (".fits", ".fits.gz")
+STAMP_SUFFIXES = (".fits", ".fits.gz", ".fits.fz")
 FILES_PER_FOLDER = 1000
 
 # LSST as LensPop simulates it: 0.18 arcsec a pixel, counts at zero-point 30
 # (README of the PICS mocks).
 PIXEL_SCALE_ARCSEC = 0.18
+ZERO_POINT_MAG = 30.0
 STAMP_SIDE_PIXELS = 45
 
 # name -> (unit, description); the first eight are in every catalogue, the others where known.
@@ -43,7 +44,7 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _NAME = re.compile(
     r"^(?P<stem>(?:lensed|unlensed)_(?P<number>\d+))"
     + "".join(rf"_(?P<{name}>{_NUMBER})" for name in NAMED_PARAMETERS)
-    + r"_imgs\.fits(?:\.gz)?$"
+    + r"_imgs\.fits(?:\.[gf]z)?$"
 )
 
 
@@ -116,7 +117,7 @@ def stamp_id(relative_path: str) -> str:
     parts = PurePosixPath(relative_path).parts
     start = next((i for i, part in enumerate(parts[:-1]) if part in CLASS_FOLDERS), 0)
     match = _NAME.match(parts[-1])
-    stem = match.group("stem") if match else re.sub(r"\.fits(\.gz)?$", "", parts[-1])
+    stem = match.group("stem") if match else re.sub(r"\.fits(\.[gf]z)?$", "", parts[-1])
     return "/".join((*parts[start:-1], stem))
 
 

@@ -20,8 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
-import lenstronomy
 import numpy as np
+import scipy
 from astropy.io import fits
 from astropy.table import Column, Table
 
@@ -123,7 +123,7 @@ def _record(n_stamps: int, seed: int, prior: Prior) -> Dict[str, Any]:
         "seed": seed,
         "n_stamps": n_stamps,
         "numpy": np.__version__,
-        "lenstronomy": lenstronomy.__version__,
+        "scipy": scipy.__version__,
     }
 
 

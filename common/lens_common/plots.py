@@ -319,6 +319,55 @@ def plot_stamps(
         bar.set_label("pixel value less the median, over the noise of the stamp")
 
 
+def plot_maps(
+    path: Union[str, Path], stamps: np.ndarray, maps: np.ndarray, titles: Sequence[str], suptitle: str
+) -> None:
+    """Draw stamps with their occlusion maps beside them.
+
+    All maps have one scale, symmetric about 0: green where hiding a place lowers the score, purple where it raises it.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG file to write; one that is there is replaced.
+    stamps : float32 array (N, bands, height, width)
+        1 to 20 stamps in any unit, drawn as `plot_stamps` does; of several bands the first is shown.
+    maps : float32 array (N, height, width)
+        In [-1, 1].
+    titles : sequence of str
+        One a stamp; long ones are wrapped.
+    suptitle : str
+        Title of the figure.
+
+    Raises
+    ------
+    UserError
+        For stamps of another shape, more than 20 or none, for titles of another number, and for a
+        file that cannot be written.
+    """
+    stamps = np.asarray(stamps, dtype=np.float64)
+    _check_stamps(stamps, titles, MOST_STAMPS // 2)
+    n_pairs = min(len(stamps), STAMP_COLUMNS // 2)
+    n_rows = -(-len(stamps) // n_pairs)
+    wrapped = ["\n".join(textwrap.fill(line, 2 * TITLE_LETTERS) for line in name.splitlines()) for name in titles]
+    limit = float(np.abs(maps).max()) or 1.0
+    lines = max(name.count("\n") + 1 for name in wrapped)
+    height = n_rows * (1.25 * STAMP_INCHES + 0.13 * lines) + 1
+    norm = AsinhNorm(STRETCH_KNEE, vmin=STRETCH_LOWEST, vmax=STRETCH_HIGHEST)
+    with _figure(path, max(2.5 * n_pairs * STAMP_INCHES, 5), height) as figure:
+        figure.suptitle(suptitle, wrap=True)
+        grid = figure.subplots(n_rows, 2 * n_pairs, squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        pairs = zip(grid.reshape(-1, 2), stamps[:, 0], maps, wrapped)
+        for (left, right), stamp, found, name in pairs:
+            left.imshow(_in_noise_units(stamp), cmap="gray", norm=norm, origin="lower", interpolation="nearest")
+            left.set_title(name, fontsize=7, fontweight="normal", pad=2, loc="left")
+            shown = right.imshow(found, cmap="PRGn", vmin=-limit, vmax=limit, origin="lower", interpolation="nearest")
+        bar = figure.colorbar(shown, ax=grid, location="bottom", aspect=60, shrink=0.6)
+        bar.set_label("loss of score where a patch of 5 x 5 pixels is hidden")
+
+
 @contextmanager
 def _figure(path: Union[str, Path], width_inches: float, height_inches: float) -> Iterator[Figure]:
     """Lend a figure in the house's look, and write it as PNG when the caller is done with it."""
@@ -445,14 +494,14 @@ def _readable_time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _check_stamps(stamps: np.ndarray, titles: Sequence[str]) -> None:
+def _check_stamps(stamps: np.ndarray, titles: Sequence[str], most: int = MOST_STAMPS) -> None:
     if stamps.ndim not in (3, 4) or 0 in stamps.shape:
         raise UserError(
             f"stamps need shape (N, bands, height, width) or (N, height, width), got {stamps.shape}; "
             "reshape them, and give 1 or more"
         )
-    if len(stamps) > MOST_STAMPS:
-        raise UserError(f"a contact sheet holds {MOST_STAMPS} stamps, got {len(stamps)}; choose some of them")
+    if len(stamps) > most:
+        raise UserError(f"a contact sheet holds {most} stamps, got {len(stamps)}; choose some of them")
     if len(titles) != len(stamps):
         raise UserError(f"got {len(titles)} titles for {len(stamps)} stamps; give one title a stamp")
 

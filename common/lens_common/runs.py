@@ -32,7 +32,9 @@ from .folders import replacing
 from .stamps import Rejection
 
 RUN_FORMAT = 1
-PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib", "lenstronomy")
+# Run directories of the networks that come with this package, by model; see docs/model-card.md.
+SHIPPED = Path(__file__).parent / "shipped"
+PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

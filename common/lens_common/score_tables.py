@@ -33,14 +33,14 @@ def write_scores(path: Path, data: Dataset, folds: np.ndarray, scores: np.ndarra
     scores : float array (N,), in [0, 1]
         Written so that they are read back to the last bit.
     provenance : dict
-        For the JSON, beside folder and hash of the data and the SHA-256 of the table.
+        For the JSON, beside folder and hash of the data, what was resampled, and the SHA-256 of the table.
     """
     labels = ["" if label < 0 else int(label) for label in data.labels]
     rows = zip(data.ids, data.paths, folds, labels, (repr(float(value)) for value in scores))
     write_csv(path, [dict(zip(SCORE_COLUMNS, row)) for row in rows], SCORE_COLUMNS)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     about = {"data": data.folder, "data_hash": data.data_hash, "n_stamps": len(scores), "sha256": digest, **provenance}
-    write_json(path.with_suffix(".json"), about)
+    write_json(path.with_suffix(".json"), {**about, "resampled": data.resampled} if data.resampled else about)
 
 
 def read_scores(path: Path) -> Table:

@@ -9,11 +9,12 @@ import re
 import shutil
 import warnings
 import zlib
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from astropy.io import fits
@@ -24,9 +25,11 @@ from isal.igzip_lib import IsalError
 from .catalogue import StampFile, find_stamps
 from .errors import UserError
 from .folders import cache_folder, exclusive
+from .headers import StampError, differs, read_cards, read_pixels
+from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 from .progress import progress_bar
 
-LOADER_VERSION = 1
+LOADER_VERSION = 2
 MAX_NONFINITE_FRACTION = 0.01
 SET_ASIDE, REPAIRED = "set aside", "repaired"
 GZIP_ERRORS: Any = (EOFError, OSError, zlib.error, IsalError)
@@ -38,10 +41,6 @@ END_CARD = b"END" + 77 * b" "
 PIXEL_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # Below this many files a second process costs more than it saves.
 FILES_PER_WORKER = 1000
-
-
-class StampError(Exception):
-    """Why a file gives no stamp."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,9 @@ class Rejection:
 class Dataset:
     """The stamps of a folder.
 
+    Pixel scale and zero-point are those that most of the headers state, those of the 2018
+    layout where no header does and all files are named so, and else NaN, unknown.
+
     Attributes
     ----------
     folder : str
@@ -85,6 +87,12 @@ class Dataset:
         First 16 hexadecimal digits of the SHA-256 of each stamp's float32 pixels.
     rejected : list of Rejection
         Every file that was set aside or repaired.
+    pixel_scale_arcsec : float
+        Side of a pixel on the sky.
+    zero_point_mag : float
+        Magnitude of a source of one count.
+    resampled : str
+        What was done to the stamps since they were read, in words; empty if nothing.
     """
 
     folder: str
@@ -94,11 +102,14 @@ class Dataset:
     stamps: np.ndarray
     digests: np.ndarray
     rejected: List[Rejection]
+    pixel_scale_arcsec: float = np.nan
+    zero_point_mag: float = np.nan
+    resampled: str = ""
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """Keep some of the stamps, in the order of `rows`."""
         parts = {key: getattr(self, key)[rows] for key in ("ids", "paths", "labels", "stamps", "digests")}
-        return Dataset(folder=self.folder, rejected=self.rejected, **parts)
+        return replace(self, **parts)
 
     @property
     def data_hash(self) -> str:
@@ -107,13 +118,22 @@ class Dataset:
         return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
+class _Outcome(NamedTuple):
+    """What became of a file; without a digest it gave no stamp."""
+
+    digest: Optional[str]
+    rejection: Optional[Rejection]
+    pixel_scale_arcsec: float = np.nan
+    zero_point_mag: float = np.nan
+
+
 def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progress: bool = True) -> Dataset:
     """Load every stamp below a folder.
 
     The first time, files are read and decoded on all cores; the decoded stamps are
     kept in the cache under the paths, sizes and times of the files, so that a second
-    load maps them from disk.  The shape that most files have is the data set's; a file
-    of another shape is set aside.
+    load maps them from disk.  The shape that most files have is the data set's, and so is
+    the pixel scale that most headers state; a file of another shape or scale is set aside.
 
     Parameters
     ----------
@@ -149,11 +169,21 @@ def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progre
         stamps=np.memmap(cached / "pixels.f32", np.float32, "r", shape=(len(kept), *index["shape"])),
         digests=np.array(index["digests"]),
         rejected=[Rejection(**row) for row in index["rejected"]],
+        pixel_scale_arcsec=index["pixel_scale_arcsec"],
+        zero_point_mag=index["zero_point_mag"],
     )
 
 
 def read_stamp(path: Union[str, Path]) -> np.ndarray:
-    """Read the first image of a FITS file, gzipped or not.
+    """Read the first image of a FITS file; see `read_stamp_and_header`."""
+    return read_stamp_and_header(path)[0]
+
+
+def read_stamp_and_header(path: Union[str, Path]) -> Tuple[np.ndarray, bytes]:
+    """Read the first image of a FITS file, gzipped, tile-compressed or neither.
+
+    Of several images, in the primary unit or in extensions, the first that has pixels is
+    taken, whatever the shapes of the others; tables are passed over.
 
     Parameters
     ----------
@@ -162,8 +192,11 @@ def read_stamp(path: Union[str, Path]) -> np.ndarray:
 
     Returns
     -------
-    float32 array (bands, H, W)
-        In the unit of the file, BSCALE and BZERO applied; may hold NaN.
+    stamp : float32 array (bands, H, W)
+        In the unit of the file, BSCALE and BZERO applied, NaN where an integer is BLANK; may
+        hold NaN.  Further axes of length 1 are taken off.
+    header : bytes
+        Cards of the image, then those of the primary unit where it is another.
 
     Raises
     ------
@@ -183,19 +216,15 @@ def read_stamp(path: Union[str, Path]) -> np.ndarray:
             raise StampError(f"damaged gzip: {error}") from error
     if not content.startswith(b"SIMPLE  ="):
         raise StampError("not a FITS file")
-    image = _plain_image(content)
-    try:
-        if image is None:
-            image = _any_image(content)
-    except Exception as error:  # astropy raises many kinds for damaged files
-        raise StampError(f"damaged FITS: {error}") from error
-    if image is None:
-        raise StampError("no image in the FITS file")
+    plain = _plain_image(content)
+    image, header = _any_image(content) if plain is None else (plain, content[: content.find(END_CARD)])
+    while image.ndim > 3 and len(image) == 1:
+        image = image[0]
     if image.ndim not in (2, 3):
         raise StampError(f"image has shape {image.shape}; expected (H, W) or (bands, H, W)")
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and counted as such
         pixels = image.astype(np.float32)
-    return pixels[None] if pixels.ndim == 2 else pixels
+    return (pixels[None] if pixels.ndim == 2 else pixels), header
 
 
 def _plain_image(content: bytes) -> Optional[np.ndarray]:
@@ -230,12 +259,60 @@ def _card_value(header: bytes, number: int, key: bytes) -> int:
     return int(match[2])
 
 
-def _any_image(content: bytes) -> Optional[np.ndarray]:
-    """First image of a FITS file, as astropy sees it."""
+def _any_image(content: bytes) -> Tuple[np.ndarray, bytes]:
+    """First image of a FITS file, as astropy sees it, and its header."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # of what it mends; too few pixels raise
-        with fits.open(io.BytesIO(content), memmap=False) as units:
-            return next((unit.data for unit in units if unit.is_image and unit.data is not None), None)
+        try:
+            found = _first_image(content)
+        except Exception as error:  # astropy raises many kinds for damaged files
+            raise StampError(f"damaged FITS: {error}") from error
+    if found is None:
+        raise StampError("no image in the FITS file")
+    return found
+
+
+def _first_image(content: bytes) -> Optional[Tuple[np.ndarray, bytes]]:
+    # With uint, astropy passes over the BLANK of unsigned integers.
+    with fits.open(io.BytesIO(content), memmap=False, uint=False) as units:
+        for number, unit in enumerate(units):
+            if unit.is_image and unit.data is not None and unit.data.size:
+                places = [unit.fileinfo(), units[0].fileinfo()][: number + 1]
+                header = b"".join(content[place["hdrLoc"] : place["datLoc"]] for place in places)
+                is_compressed = isinstance(unit, fits.CompImageHDU)
+                return (_without_blanks(content, number, unit.data, header) if is_compressed else unit.data), header
+    return None
+
+
+def _without_blanks(content: bytes, number: int, image: np.ndarray, header: bytes) -> np.ndarray:
+    """Set the blank pixels of a compressed image to NaN; astropy before 5.3 takes them for numbers.
+
+    References
+    ----------
+    FITS standard 4.0, section 10.2: a pixel that is stored as ZBLANK is undefined; of quantised ones that is
+    -2**31, of which ZSCALE and ZZERO of the tile make the number.
+    """
+    cards = read_cards(header)
+    blank = cards.get("ZBLANK", cards.get("BLANK"))
+    if blank is None:
+        return image
+    if image.dtype.kind in "iu":
+        return np.where(image == int(blank.split("/")[0]), np.nan, image)
+    with fits.open(io.BytesIO(content), memmap=False, disable_image_compression=True) as units:
+        table = units[number].data
+        if "ZSCALE" not in table.columns.names:  # not quantised
+            return image
+        tile = [int(cards[f"ZTILE{axis}"].split("/")[0]) for axis in range(image.ndim, 0, -1)]
+        scale, zero = (_spread_tiles(table[name], tile, image.shape) for name in ("ZSCALE", "ZZERO"))
+    # What float32 can tell apart; the ten values above the blank are reserved.
+    rounding = np.abs(image) * np.finfo(np.float32).eps
+    return np.where((scale > 0) & (image - zero < (-(2.0**31) + 5) * scale + rounding), np.nan, image)
+
+
+def _spread_tiles(values: np.ndarray, tile: Sequence[int], shape: Tuple[int, ...]) -> np.ndarray:
+    """Give each pixel of an image the value of its tile."""
+    grid = values.reshape([-(-length // part) for length, part in zip(shape, tile)])
+    return np.kron(grid, np.ones(tile))[tuple(slice(length) for length in shape)]
 
 
 def repair_stamp(stamp: np.ndarray) -> Tuple[np.ndarray, int]:
@@ -324,60 +401,78 @@ def _decode(
     workers = workers or min(os.cpu_count() or 1, -(-len(files) // FILES_PER_WORKER))
     chunks = [range(start, min(start + 250, len(files))) for start in range(0, len(files), 250)]
     jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
-    outcomes: List[Tuple[Optional[str], Optional[Rejection]]] = []
+    outcomes: List[_Outcome] = []
     with progress_bar("stamps", len(files), "file", shown=progress) as bar:
         with ProcessPoolExecutor(workers, get_context("fork")) if workers > 1 else contextlib.nullcontext() as pool:
             for outcome in pool.map(_decode_chunk, jobs) if pool else map(_decode_chunk, jobs):
                 outcomes.extend(outcome)
                 bar.update(len(outcome))
-    rejected = [rejection for _, rejection in outcomes if rejection]
-    rows = [row for row, (digest, _) in enumerate(outcomes) if digest]
-    first_of: Dict[str, str] = {}
+    rejected = {row: outcome.rejection for row, outcome in enumerate(outcomes) if outcome.rejection}
+    rows = [row for row, outcome in enumerate(outcomes) if outcome.digest]
+    scale = _most_common([outcomes[row].pixel_scale_arcsec for row in rows])
+    first_of: Dict[str, int] = {}
     for row in rows:
-        twin = first_of.setdefault(files[row].id, files[row].path)
-        if twin != files[row].path:
-            rejected = [rejection for rejection in rejected if rejection.path != files[row].path]
-            rejected.append(Rejection(files[row].id, files[row].path, SET_ASIDE, 0, f"same id as {twin}"))
-    rows = [row for row in rows if first_of[files[row].id] == files[row].path]
+        found = outcomes[row].pixel_scale_arcsec
+        if differs(found, scale):
+            reason = f"pixels of {found:.3g} arcsec; the other stamps have {scale:.3g}"
+        elif first_of.setdefault(files[row].id, row) != row:
+            reason = f"same id as {files[first_of[files[row].id]].path}"
+        else:
+            continue
+        rejected[row] = Rejection(files[row].id, files[row].path, SET_ASIDE, 0, reason)
+    rows = sorted(first_of.values())
     if not rows:
-        first = rejected[0]
+        first = rejected[min(rejected)]
         raise UserError(
             f"none of the {len(files)} files below {folder} gives a stamp; the first, {first.path}: {first.reason}"
         )
     _compact(target, rows, n_pixels)
+    zero_point = _most_common([outcomes[row].zero_point_mag for row in rows])
+    in_layout = all(parse_name(files[row].path.rsplit("/", 1)[-1]) for row in rows)
     return {
         "shape": shape,
         "rows": rows,
-        "digests": [outcomes[row][0] for row in rows],
-        "rejected": [asdict(rejection) for rejection in rejected],
+        "digests": [outcomes[row].digest for row in rows],
+        "rejected": [asdict(rejected[row]) for row in sorted(rejected)],
+        "pixel_scale_arcsec": PIXEL_SCALE_ARCSEC if in_layout and np.isnan(scale) else scale,
+        "zero_point_mag": ZERO_POINT_MAG if in_layout and np.isnan(zero_point) else zero_point,
     }
 
 
 def _decode_chunk(
     job: Tuple[Path, List[StampFile], int, Tuple[int, ...], Path],
-) -> List[Tuple[Optional[str], Optional[Rejection]]]:
-    """Write the stamps of some files at their rows; return each file's digest and rejection."""
+) -> List[_Outcome]:
+    """Write the stamps of some files at their rows."""
     folder, files, first_row, shape, target = job
     pixels: np.ndarray = np.memmap(
         target, np.float32, "r+", offset=4 * first_row * int(np.prod(shape)), shape=(len(files), *shape)
     )
-    outcomes: List[Tuple[Optional[str], Optional[Rejection]]] = []
+    outcomes: List[_Outcome] = []
     for row, file in enumerate(files):
         n_nonfinite = 0
         try:
-            stamp = read_stamp(folder / file.path)
+            stamp, header = read_stamp_and_header(folder / file.path)
             n_nonfinite = int((~np.isfinite(stamp)).sum())
             if stamp.shape != shape:
                 raise StampError(f"shape {stamp.shape}; the other stamps have {shape}")
             stamp, _ = repair_stamp(stamp)
+            scale, zero_point = read_pixels(header)
         except StampError as error:
-            outcomes.append((None, Rejection(file.id, file.path, SET_ASIDE, n_nonfinite, str(error))))
+            outcomes.append(_Outcome(None, Rejection(file.id, file.path, SET_ASIDE, n_nonfinite, str(error))))
             continue
         pixels[row] = stamp
         digest = hashlib.sha256(stamp.astype("<f4").tobytes()).hexdigest()[:16]
         reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
-        outcomes.append((digest, Rejection(file.id, file.path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None))
+        repaired = Rejection(file.id, file.path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None
+        outcomes.append(_Outcome(digest, repaired, scale, zero_point))
     return outcomes
+
+
+def _most_common(values: List[float]) -> float:
+    """Median of those that agree, to three digits, with most others; NaN where none is known."""
+    known = [(f"{value:.3g}", value) for value in values if np.isfinite(value)]
+    most = Counter(rounded for rounded, _ in known).most_common(1)
+    return float(np.median([value for rounded, value in known if rounded == most[0][0]])) if most else np.nan
 
 
 def _common_shape(folder: Path, files: List[StampFile]) -> Tuple[int, ...]:

@@ -21,7 +21,7 @@ def found(folder):
 
 
 def test_a_folder_without_files_is_refused_with_what_is_expected(tmp_path):
-    with pytest.raises(UserError, match=r"no \.fits or \.fits\.gz file below .*expected lensed_outputs/<n>/"):
+    with pytest.raises(UserError, match=r"no \.fits, \.fits\.gz or \.fits\.fz file below .*expected lensed_outputs/"):
         find_stamps(tmp_path)
 
 
@@ -71,9 +71,9 @@ def test_every_numbered_folder_is_read_whatever_its_number(tmp_path):
 
 
 def test_stamps_are_sorted_by_path(tmp_path):
-    for path in ("b/a.fits", "a/b.fits", "a.fits", "B.fits", "a/a.fits.gz"):
+    for path in ("b/a.fits", "a/b.fits", "a.fits", "B.fits", "a/a.fits.fz"):
         touch(tmp_path / path)
-    assert found(tmp_path) == ["B.fits", "a.fits", "a/a.fits.gz", "a/b.fits", "b/a.fits"]
+    assert found(tmp_path) == ["B.fits", "a.fits", "a/a.fits.fz", "a/b.fits", "b/a.fits"]
 
 
 def test_a_folder_whose_name_ends_like_a_stamp_is_a_folder(tmp_path):

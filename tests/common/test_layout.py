@@ -86,6 +86,9 @@ def test_an_id_does_not_depend_on_the_parameters_in_the_name():
     [
         ("night1/cutout.fits", "night1/cutout"),
         ("night1/cutout.fits.gz", "night1/cutout"),
+        ("night1/cutout.fits.fz", "night1/cutout"),
+        ("night1/cutout.fits.xz", "night1/cutout.fits.xz"),
+        ("lensed_outputs/0/lensed_7_1_1_1_1_1_imgs.fits.fz", "lensed_outputs/0/lensed_7"),
         ("cutout.v2.fits", "cutout.v2"),
         ("a.fits/b.fits", "a.fits/b"),
         ("lensed_outputs.fits", "lensed_outputs"),

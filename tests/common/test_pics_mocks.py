@@ -1,9 +1,11 @@
 """The loader on the study's own images; the expected figures are those published with them."""
 
 import numpy as np
+import pytest
 
 from lens_common.catalogue import read_catalogue
 from lens_common.noise import median_and_noise
+from lens_common.simulator import simulate_stamp
 from lens_common.stamps import load_dataset
 
 
@@ -30,3 +32,33 @@ def test_the_pics_mocks_have_the_sky_noise_of_one_lsst_exposure(pics_mocks):
     # LensPop's LSST: g sky 21.7, gain 4.5, read noise 10 predict 3.55 counts; objects add a little
     noise = median_and_noise(load_dataset(pics_mocks, progress=False).stamps)[1]
     assert 3.4 < np.median(noise) < 4.0
+
+
+@pytest.fixture(scope="module")
+def both(pics_mocks):
+    """PICS mocks and as many again of ours four times over, by class: (N, 1, 45, 45) each."""
+    data = load_dataset(pics_mocks, progress=False)
+    ours = [np.stack([simulate_stamp(seed, bool(label)).stamp for seed in range(200)])[:, None] for label in (0, 1)]
+    return [(data.stamps[data.labels == label], ours[label]) for label in (0, 1)]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("quantile, tolerance", [(0.25, 0.12), (0.5, 0.12), (0.75, 0.25)])
+def test_our_mocks_are_as_noisy_as_the_pics_mocks(both, label, quantile, tolerance):
+    # Quantiles of 50 scatter by about 0.04, the upper quarter's by 0.08.
+    theirs, ours = (np.quantile(median_and_noise(stamps)[1], quantile) for stamps in both[label])
+    assert ours == pytest.approx(theirs, abs=tolerance)
+
+
+@pytest.mark.parametrize("quantile, tolerance", [(0.25, 130), (0.5, 130), (0.75, 200)])
+def test_our_non_lenses_sum_to_what_theirs_do(both, quantile, tolerance):
+    # The sum of 2,025 pixels of noise 3.7 scatters by 167 counts, a quantile of 50 such sums by about 40.
+    theirs, ours = (np.quantile(stamps.sum(axis=(1, 2, 3)), quantile) for stamps in both[0])
+    assert ours == pytest.approx(theirs, abs=tolerance)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_our_mocks_are_as_bright_as_the_pics_mocks(both, label):
+    # The median of 50 of a brightness that scatters by a factor of 1.6 is known to 8 %.
+    theirs, ours = (np.median(stamps.max(axis=(1, 2, 3))) for stamps in both[label])
+    assert ours == pytest.approx(theirs, rel=0.25)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter
+from scipy.stats import ks_2samp
 
 from lens_common import simulator
-from lens_common.prior import PRIOR, FieldPopulation
-from lens_common.simulator import LensDraw, einstein_radius_arcsec, noise_variance, render, simulate_stamp
+from lens_common.prior import LEAK_CONTROLLED, PRIOR, FieldPopulation
+from lens_common.rendering import IsothermalLens, Scene, SersicProfile, render
+from lens_common.simulator import draw_scene, einstein_radius_arcsec, noise_variance, simulate_stamp
 
 SIDE = 45
 PIXEL_ARCSEC = 0.18
@@ -40,8 +42,8 @@ def second_moments(counts):
 
 
 def rendered_alone(flux=1000.0, radius=2.0, index=1.0, axis_ratio=1.0, angle=0.0, centre=(0.0, 0.0), fwhm=3.4):
-    profile = simulator.sersic_profile(flux, radius, index, axis_ratio, angle, centre)
-    return render([profile], [], fwhm, None, 0.0)[0]
+    profile = SersicProfile(flux, radius, index, axis_ratio, angle, centre)
+    return render([Scene([profile], [], fwhm)])[0][0]
 
 
 # Rendering
@@ -54,7 +56,7 @@ def test_a_small_central_galaxy_keeps_its_flux(index, radius):
 
 def test_an_exponential_disc_holds_half_its_light_in_its_radius():
     # 177 pixel centres lie within 7.5 pixels, of pi 7.5^2 = 176.7: the aperture is a fair disc.
-    counts = rendered_alone(1000.0, 7.5, 1.0, fwhm=0.5)
+    counts = rendered_alone(1000.0, 7.5, 1.0, fwhm=2.0)
     x, y = pixel_coordinates()
     assert counts[np.hypot(x, y) < 7.5].sum() == pytest.approx(500.0, rel=0.02)
 
@@ -75,13 +77,6 @@ def test_the_point_spread_function_has_the_width_asked_for(narrow, wide):
     variances = [second_moments(rendered_alone(index=0.5, fwhm=fwhm))[0] for fwhm in (narrow, wide)]
     expected = (wide**2 - narrow**2) / GAUSSIAN_FWHM_PER_SIGMA**2
     assert variances[1] - variances[0] == pytest.approx(expected, rel=0.01)
-
-
-def test_field_galaxies_are_not_lensed():
-    profile = simulator.sersic_profile(100.0, 2.0, 1.0, 1.0, 0.0, (3.0, 1.0))
-    lens = LensDraw(250.0, 0.7, 30.0, 0.4, 1.5, 0.05, 10.0)
-    _, field_counts = render([profile], [profile], 3.4, lens, 1.2)
-    np.testing.assert_allclose(field_counts, rendered_alone(100.0, 2.0, centre=(3.0, 1.0)), rtol=1e-12)
 
 
 # The lens
@@ -131,10 +126,10 @@ LENSES = [(1.2, 0.6, 20.0, (0.6, 0.3)), (0.8, 0.8, 130.0, (-3.0, 2.0)), (1.6, 0.
 
 def lensed_pair(radius_arcsec, axis_ratio, position_angle_deg, centre):
     """Our rendering of a lensed disc of 100 counts, and the oracle's."""
-    lens = LensDraw(0.0, axis_ratio, position_angle_deg, 0.4, 1.5, 0.0, 0.0)
-    profile = simulator.sersic_profile(100.0, 1.5, 1.0, 1.0, 0.0, centre)
-    ours = render([profile], [], 3.4, lens, radius_arcsec)[0]
     angle = math.radians(90.0 - position_angle_deg)
+    lens = IsothermalLens(radius_arcsec / PIXEL_ARCSEC, axis_ratio, angle, 0.0, 0.0)
+    profile = SersicProfile(100.0, 1.5, 1.0, 1.0, 0.0, centre)
+    ours = render([Scene([profile], [], 3.4, lens)])[0][0]
     return ours, brute_force_exponential(radius_arcsec, axis_ratio, angle, 100.0, 1.5, centre, 3.4)
 
 
@@ -151,10 +146,24 @@ def test_the_image_agrees_with_brute_force_ray_shooting(lens):
 
 
 def test_shear_stretches_the_image_of_a_galaxy_along_its_angle():
-    lens = LensDraw(0.0, 0.9, 0.0, 0.4, 1.5, 0.1, 60.0)
-    profile = simulator.sersic_profile(100.0, 3.0, 1.0, 1.0, 0.0, (0.0, 0.0))
-    variance_x, variance_y, covariance = second_moments(render([profile], [], 2.6, lens, 1e-6)[0])
+    lens = IsothermalLens(1e-6, 0.9, 0.0, 0.1, math.radians(60.0))
+    profile = SersicProfile(100.0, 3.0, 1.0, 1.0, 0.0, (0.0, 0.0))
+    variance_x, variance_y, covariance = second_moments(render([Scene([profile], [], 2.6, lens)])[0][0])
     assert 0.5 * math.degrees(math.atan2(2.0 * covariance, variance_x - variance_y)) == pytest.approx(60.0, abs=1.0)
+
+
+def test_a_drawn_lens_has_the_einstein_radius_and_the_angles_of_its_draw():
+    scene, draw = draw_scene(np.random.RandomState(5), True)
+    radius_arcsec = einstein_radius_arcsec(draw.velocity_dispersion_km_s, draw.z_lens, draw.z_source, 0.3)
+    assert scene.lens.einstein_radius_pixels == pytest.approx(radius_arcsec / PIXEL_ARCSEC)
+    # The PICS mocks are transposed: their angles run from the y axis towards the x axis.
+    assert math.degrees(scene.lens.angle_radians) == pytest.approx(90.0 - draw.position_angle_deg)
+    assert math.degrees(scene.lens.shear_angle_radians) == pytest.approx(draw.shear_angle_deg)
+    assert (scene.lens.axis_ratio, scene.lens.shear) == (draw.axis_ratio, draw.shear)
+
+
+def test_a_drawn_non_lens_has_no_lens():
+    assert draw_scene(np.random.RandomState(5), False)[0].lens is None
 
 
 # One stamp
@@ -170,7 +179,7 @@ def test_another_seed_gives_another_stamp():
 
 
 def test_the_two_classes_of_one_seed_share_no_noise():
-    noise = dataclasses.replace(EMPTY_SKY, nonlens_field=NO_FIELD, patch_rms_max_counts=0.0)
+    noise = dataclasses.replace(EMPTY_SKY, nonlens_field=NO_FIELD, patch_rms_max_counts=0.0, cutout_fraction=0.0)
     lens, nonlens = (simulate_stamp(3, is_lens, noise).stamp.ravel() for is_lens in (True, False))
     # 2,025 independent pixels correlate by chance to 0.022 rms.
     assert abs(np.corrcoef(lens, nonlens)[0, 1]) < 0.1
@@ -245,9 +254,51 @@ def test_the_correlated_patches_have_the_rms_asked_for():
 def test_field_galaxies_are_as_many_as_their_counts_say():
     random = np.random.RandomState(1)
     population = FieldPopulation(number_at_100_counts=2.0, slope=1.0, flux_min_counts=50.0)
-    fluxes = [simulator.total_flux(p) for _ in range(500) for p in simulator._draw_field(random, population, PRIOR)]
+    fluxes = [p.flux_counts for _ in range(500) for p in simulator._draw_field(random, population, PRIOR)]
     # Two a stamp above 100 counts: 1,000 +- 32 in 500 stamps.
     assert sum(flux > 100.0 for flux in fluxes) == pytest.approx(1000, abs=130)
+
+
+def without_noise(prior, **changes):
+    """The same sky in a telescope that adds nothing."""
+    sky = (1e-6,) * len(prior.sky_sigma_probabilities)
+    return dataclasses.replace(prior, sky_sigma_quantiles_counts=sky, gain=1e12, **changes)
+
+
+def test_everything_in_a_non_lens_but_the_noise_adds_up_to_its_total():
+    totals = (1200.0,) * len(PRIOR.cutout_total_probabilities)
+    cut_out = without_noise(PRIOR, cutout_total_quantiles_counts=totals)
+    sums = [simulate_stamp(seed, False, cut_out).stamp.sum(dtype=float) for seed in range(20)]
+    assert sums == pytest.approx(20 * [1200.0], rel=1e-5)
+
+
+def test_the_level_takes_its_share_of_the_total():
+    # Nothing but a point of light and the level, which is the median of the stamp.
+    totals = (2025.0,) * len(PRIOR.cutout_total_probabilities)
+    lone = dict(
+        radius_range_pixels=(0.3, 0.3), nonlens_field=NO_FIELD, patch_rms_max_counts=0.0, companion_fraction=0.0
+    )
+    lone.update(clumpy_fraction=0.0, sersic_index_range=(0.5, 0.5), cutout_level_share_sigma=0.3)
+    sky = without_noise(PRIOR, cutout_total_quantiles_counts=totals, **lone)
+    levels = [np.median(simulate_stamp(seed, False, sky).stamp) for seed in range(200)]
+    # 200 draws from a normal distribution: the mean scatters by 0.02, the standard deviation by 0.015.
+    assert np.mean(levels) == pytest.approx(0.0, abs=0.07)
+    assert np.std(levels) == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize("is_lens, changes", [(True, {}), (False, {"cutout_fraction": 0.0})])
+def test_what_is_no_cut_out_keeps_its_flux(is_lens, changes):
+    bare = dict(source_flux_range_counts=(1000.0, 1000.0), companion_fraction=0.0, lens_field=NO_FIELD)
+    bare.update(nonlens_field=NO_FIELD, patch_rms_max_counts=0.0, radius_range_pixels=(1.0, 1.0))
+    mock = simulate_stamp(8, is_lens, without_noise(PRIOR, **bare, **changes))
+    assert mock.stamp.sum() / mock.truth.magnification == pytest.approx(1000.0, rel=0.02)
+
+
+def test_in_a_leak_controlled_set_the_classes_are_alike_but_for_the_lens():
+    weightless = without_noise(LEAK_CONTROLLED, velocity_dispersion_km_s=(1e-3, 1e-3), shear_sigma=0.0)
+    stamps = [np.stack([simulate_stamp(seed, is_lens, weightless).stamp for seed in range(150)]) for is_lens in (1, 0)]
+    for measure in (np.sum, np.median, np.max):
+        assert ks_2samp(*(measure(part, axis=(1, 2)) for part in stamps)).pvalue > 0.01
 
 
 def test_simulating_leaves_the_global_generator_alone():

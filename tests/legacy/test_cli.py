@@ -74,6 +74,12 @@ def test_a_training_leaves_a_run_directory_with_every_promised_file(run):
     assert promised <= {path.name for path in run.iterdir()}
 
 
+def test_the_config_says_scale_zero_point_and_noise_of_the_training_stamps(run):
+    about = json.loads((run / "config.json").read_text())["data"]
+    assert (about["pixel_scale_arcsec"], about["zero_point_mag"]) == (0.18, 30)  # of the 2018 layout
+    assert about["noise"] == sorted(about["noise"]) and about["noise"][1] == pytest.approx(3, rel=0.02)
+
+
 def test_metrics_hold_every_promised_name(run):
     metrics = json.loads((run / "metrics.json").read_text())
     promised = "auroc auroc_low auroc_high accuracy completeness purity contamination false_positive_rate threshold"
@@ -158,6 +164,14 @@ def test_inspect_counts_the_classes(data, capsys):
     assert main(["inspect", str(data)]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stamps ")]
     assert line.split()[1:] == ["50", "50"]
+
+
+def test_inspect_tells_the_pixel_scale_and_the_zero_point_or_that_they_are_unknown(data, tmp_path, capsys):
+    fits.writeto(tmp_path / "cutout.fits", np.ones((45, 45), np.float32), fits.Header({"PIXSCALE": 0.263}))
+    for folder, expected in ((data, ["0.18", "30"]), (tmp_path, ["0.263", "unknown"])):
+        assert main(["inspect", str(folder)]) == 0
+        rows = {line[:32].strip(): line[32:].strip() for line in capsys.readouterr().out.splitlines()}
+        assert [rows["pixel scale [arcsec]"], rows["zero-point [mag]"]] == expected
 
 
 def test_simulate_makes_a_data_set_that_inspect_reads(tmp_path, capsys):

@@ -303,12 +303,14 @@ def draw_completeness(
     return Figure(key, title, alt, svg, table, note)
 
 
-def _errors(axes: Axes, places: Sequence[float], rows: Sequence[Mapping[str, Any]], i: int, name: str) -> None:
+def _errors(
+    axes: Axes, places: Sequence[float], rows: Sequence[Mapping[str, Any]], i: int, name: str, **look: Any
+) -> None:
     shares = np.array([row["share"] for row in rows])
     around = [shares - [row["low"] for row in rows], [row["high"] for row in rows] - shares]
     axes.errorbar(
         places, shares, np.maximum(around, 0), color=SERIES[i % len(SERIES)], marker="os^v"[i % 4], markersize=3.5,
-        linewidth=1, capsize=2, label=_legend(name),
+        linewidth=1, capsize=2, label=_legend(name), **look,
     )  # fmt: skip
 
 
@@ -445,3 +447,41 @@ def draw_lines(
         svg = to_svg(canvas, key)
     ends = "; ".join(f"{name} from {points[0][1]:.4g} to {points[-1][1]:.4g}" for name, points in lines.items())
     return Figure(key, title, f"{axes_labels[1]} against {axes_labels[0]}: {ends}.", svg, table)
+
+
+def draw_histograms(key: str, title: str, values: Mapping[str, np.ndarray], label: str, n_bins: int = 14) -> Figure:
+    """Shares of two sets of numbers in the same bins; the first has 95 % Wilson intervals, the second is a line.
+
+    Parameters
+    ----------
+    values : dict of str to float array
+        Two sets by name; what lies beyond the 1 and 99 % quantiles of either goes into the outermost bins.
+    label : str
+        Of the axis.
+    """
+    (first, counted), (second, drawn) = values.items()
+    low = min(np.quantile(part, 0.01) for part in values.values())
+    high = max(np.quantile(part, 0.99) for part in values.values())
+    edges = np.linspace(low, high if high > low else low + 1, n_bins + 1)
+    counts = {name: np.histogram(np.clip(part, low, edges[-1]), edges)[0] for name, part in values.items()}
+    table: list[dict[str, Any]] = [
+        {"set": name, "from": a, "to": b, **wilson(int(n), len(values[name])).row()}
+        for name in values
+        for n, a, b in zip(counts[name], edges, edges[1:])
+    ]
+    with _drawing(2.2, 3.2) as canvas:
+        axes = canvas.subplots()
+        rows = [row for row in table if row["set"] == first]
+        _errors(axes, list((edges[:-1] + edges[1:]) / 2), rows, 0, f"{first} ({len(counted)})", linestyle="none")
+        axes.stairs(
+            counts[second] / len(drawn),
+            edges,
+            color=SERIES[1],
+            linewidth=1.5,
+            label=_legend(f"{second} ({len(drawn)})"),
+        )
+        axes.set(xlabel=label, ylabel="share of stamps", ylim=(0, None))
+        axes.legend(loc="best")
+        svg = to_svg(canvas, key)
+    medians = ", ".join(f"{name} {np.median(part):.3g}" for name, part in values.items())
+    return Figure(key, title, f"Distribution of {label}; medians: {medians}.", svg, table)

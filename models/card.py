@@ -1,0 +1,97 @@
+"""Write the model card from what was measured.
+
+card.py RESULTS OUT.md
+
+The words stand in card.md.jinja.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from measure import EASY, FALSE_POSITIVE_RATE
+
+from lens_common.errors import UserError
+from lens_common.quality import THRESHOLDS, describe_filter
+
+PARTS = ("networks", "realism", "idiomatic")
+HERE = Path(__file__).resolve().parent
+NAMES = {"resnet": "ResNet", "cnn": "CNN"}
+SETS = {"mocks": "mocks", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
+
+
+def write_card(folder: Path, out: Path) -> None:
+    """Write the page from every JSON file of a folder.
+
+    Raises
+    ------
+    UserError
+        If one is missing or damaged.
+    """
+    try:
+        measured = {name: json.loads((folder / f"{name}.json").read_text()) for name in PARTS}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} lacks a part of the card: {error}; run models/make.sh") from error
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(share=share, interval=interval)
+    recipes = {model: (HERE / f"{model}.txt").read_text().strip() for model in NAMES}
+    text = environment.get_template("card.md.jinja").render(
+        **measured,
+        names=NAMES,
+        set_names=SETS,
+        recipes=recipes,
+        easy_limits=EASY,
+        rate=FALSE_POSITIVE_RATE,
+        filter=describe_filter(THRESHOLDS),
+        snr_rows=_snr_rows(measured["networks"]["networks"]),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text)
+
+
+def _snr_rows(networks: dict[str, Any]) -> list[list[str]]:
+    """A row for each bin of S/N: the bin, then each network on each set of mocks; the bins are the same in all."""
+    columns = [networks[model]["sets"][name]["by_snr"] for model in NAMES for name in ("mocks", "leak-controlled")]
+    rows = []
+    for bins in zip(*columns, strict=True):
+        cells = [f"{share(row['strict'])} of {row['strict']['n']}" for row in bins]
+        rows.append([f"{bins[0]['from']:g} to {bins[0]['to']:g}", *cells])
+    return rows
+
+
+def share(found: dict[str, Any]) -> str:
+    """A share with its interval."""
+    return f"{found['share']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+
+
+def interval(metrics: dict[str, Any]) -> str:
+    """An AUROC with its interval."""
+    return f"{metrics['auroc']:.3f} [{metrics['auroc_low']:.3f}, {metrics['auroc_high']:.3f}]"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the card; 0, or 2 for a mistake."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        write_card(options.results, options.out)
+    except UserError as error:
+        print(f"card: {error}", file=sys.stderr)
+        return 2
+    print(f"card: {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

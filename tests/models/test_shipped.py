@@ -1,0 +1,95 @@
+"""The networks that come with the package: what they find, what they learned from, what they are tested on."""
+
+import json
+import re
+import shutil
+
+import frozen
+import numpy as np
+import pytest
+from idiomatic import dihedral, mean_logit
+
+from lens_common.commands import restore_run
+from lens_common.errors import UserError
+from lens_common.metrics import auroc
+from lens_common.mocks import make_mocks, stamp_seed
+from lens_common.runs import SHIPPED, read_config
+from lens_common.stamps import load_dataset
+from lens_modern import backend
+
+# What is promised of the 100 PICS mocks.
+FLOORS = {"resnet": 0.955, "cnn": 0.91}
+RECORD = json.loads(frozen.RECORD.read_text())
+
+
+@pytest.fixture(scope="module")
+def score():
+    backend.prepare(device="cpu")
+    estimators = {model: restore_run(backend, str(SHIPPED / model))[0] for model in FLOORS}
+    return lambda model, stamps: estimators[model].predict_proba(stamps)[:, 1]
+
+
+@pytest.mark.parametrize("model", FLOORS)
+def test_they_find_the_lenses_among_the_pics_mocks(model, score, pics_mocks):
+    data = load_dataset(pics_mocks)
+    assert len(data.ids) == 100 and (data.labels == 1).sum() == 50
+    assert auroc(data.labels == 1, score(model, data.stamps)) >= FLOORS[model]
+
+
+def test_with_the_folders_of_the_classes_swapped_the_auroc_is_one_less_it(score, tmp_path):
+    make_mocks(tmp_path / "mocks", 60, seed=77)
+    root = tmp_path / "mocks" / "lsst_mocks_single"
+    swapped = tmp_path / "swapped"
+    shutil.copytree(root / "lensed_outputs", swapped / "unlensed_outputs")
+    shutil.copytree(root / "unlensed_outputs", swapped / "lensed_outputs")
+    areas = []
+    for folder in (root, swapped):
+        data = load_dataset(folder)
+        areas.append(auroc(data.labels == 1, score("cnn", data.stamps)))
+    assert areas[0] > 0.7 and areas[1] == pytest.approx(1 - areas[0], abs=1e-12)
+
+
+def seeds(seed, n_stamps):
+    """Seeds of all stamps of a set, by class."""
+    return {
+        is_lens: {stamp_seed(seed, is_lens, number) for number in range(n_stamps // 2)} for is_lens in (True, False)
+    }
+
+
+@pytest.mark.parametrize("name", RECORD)
+@pytest.mark.parametrize("model", FLOORS)
+def test_no_seed_of_a_frozen_set_was_trained_on(name, model):
+    data = read_config(SHIPPED / model)["data"]
+    seed = int(re.fullmatch(r"\d+-seed(\d+)-[0-9a-f]+-v\d+", data["folder"])[1])
+    trained, tested = seeds(seed, data["n_stamps"]), seeds(RECORD[name]["seed"], RECORD[name]["n_stamps"])
+    for is_lens in (True, False):
+        assert len(trained[is_lens]) == data["n_stamps"] // 2  # else the sets of seeds say nothing
+        assert not trained[is_lens] & tested[is_lens]
+    assert data["hash"] != RECORD[name]["hash"]
+
+
+@pytest.mark.parametrize("name", RECORD)
+def test_the_simulator_still_makes_the_frozen_sets(name):
+    record = RECORD[name]
+    found = frozen.sample(record["seed"], frozen.read_prior(record["prior"]))
+    np.testing.assert_allclose(found, record["sample"], rtol=0, atol=frozen.TOLERANCE_COUNTS)
+
+
+def test_a_simulator_that_changed_is_refused(monkeypatch, tmp_path):
+    changed = {"mocks": {**RECORD["mocks"], "sample": (np.array(RECORD["mocks"]["sample"]) + 0.01).tolist()}}
+    (tmp_path / "frozen.json").write_text(json.dumps(changed))
+    monkeypatch.setattr(frozen, "RECORD", tmp_path / "frozen.json")
+    with pytest.raises(UserError, match="no longer makes the frozen set mocks"):
+        frozen.frozen_set("mocks")
+
+
+def test_the_eight_turns_and_flips_are_all_different_and_turn_back():
+    stamp = np.arange(12.0).reshape(1, 1, 3, 4)[..., :3]
+    found = [dihedral(stamp, which) for which in range(8)]
+    assert len({values.tobytes() for values in found}) == 8
+    np.testing.assert_array_equal(dihedral(found[1], 3), stamp)
+    np.testing.assert_array_equal(dihedral(found[4], 4), stamp)
+
+
+def test_logits_are_averaged():
+    assert mean_logit(np.array([[0.2, 1.0], [0.8, 1.0]])) == pytest.approx([0.5, 1.0], abs=1e-6)
