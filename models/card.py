@@ -16,8 +16,9 @@ from measure import EASY, FALSE_POSITIVE_RATE
 
 from lens_common.errors import UserError
 from lens_common.quality import THRESHOLDS, describe_filter
+from lens_modern.realism.features import FEATURES
 
-PARTS = ("networks", "realism", "idiomatic")
+PARTS = ("networks", "ingredients")
 HERE = Path(__file__).resolve().parent
 NAMES = {"resnet": "ResNet", "cnn": "CNN"}
 SETS = {"mocks": "mocks", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
@@ -33,6 +34,7 @@ def write_card(folder: Path, out: Path) -> None:
     """
     try:
         measured = {name: json.loads((folder / f"{name}.json").read_text()) for name in PARTS}
+        measured["idiomatic"] = json.loads(table.read_text()) if (table := folder / "idiomatic.json").exists() else None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder} lacks a part of the card: {error}; run models/make.sh") from error
     environment = jinja2.Environment(
@@ -47,15 +49,28 @@ def write_card(folder: Path, out: Path) -> None:
     text = environment.get_template("card.md.jinja").render(
         **measured,
         names=NAMES,
+        n_features=len(FEATURES),
         set_names=SETS,
         recipes=recipes,
         easy_limits=EASY,
         rate=FALSE_POSITIVE_RATE,
         filter=describe_filter(THRESHOLDS),
+        failures={model: _failures(measured["networks"], model) for model in NAMES},
         snr_rows=_snr_rows(measured["networks"]["networks"]),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)
+
+
+def _failures(networks: dict[str, Any], model: str) -> str:
+    """Odd stamps without a lens that a network mostly calls one and the filter mostly lets through, by comma."""
+    called = networks["networks"][model]["oddities"]
+    kinds = [
+        kind
+        for kind, odd in networks["oddities"].items()
+        if "lens" not in kind and called[kind]["called"]["share"] > 0.5 > odd["flagged"]["share"]
+    ]
+    return ", ".join(kinds) or "none of these"
 
 
 def _snr_rows(networks: dict[str, Any]) -> list[list[str]]:

@@ -26,7 +26,7 @@ from lens_modern.realism.features import FEATURES, measure_features
 from lens_modern.realism.forest import tell_apart
 
 SEED = 1
-N_MOCKS = 500  # of each class
+N_MOCKS = 1000  # of each class
 CLASSES = {"lenses": True, "non-lenses": False}
 NO_FIELD = FieldPopulation(0.0, 1.0, 50.0)
 SKY = PRIOR.sky_sigma_quantiles_counts

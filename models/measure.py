@@ -33,7 +33,7 @@ from lens_modern.report.figures import Figure, calibration_error, draw_completen
 from lens_modern.report.intervals import wilson
 
 ROOT = Path(__file__).resolve().parent.parent
-EDGES = {"einstein_radius": (0.0, 0.5, 1.0, 1.4, 2.0, 3.5), "snr": (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 1e4)}
+EDGES = {"einstein_radius": (0.0, 0.5, 1.0, 1.4, 2.0, 3.5), "snr": (0.0, 5.0, 10.0, 20.0, 40.0, 1000.0)}
 # Of arXiv:1703.02642, abstract: 90 % of the lenses beyond both limits at a false positive rate of 1 %.
 EASY = {"einstein_radius": 1.4, "snr": 20.0}
 FALSE_POSITIVE_RATE = 0.01

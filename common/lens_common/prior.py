@@ -95,6 +95,21 @@ class Prior:
     field_radius_scatter_ln: float = 0.4
     field_radius_flux_exponent: float = 0.2
 
+    # Background and noise.
+    # The clipped medians of the PICS mocks (lenses 0.24 counts, non-lenses 0.39 in 100 of them) are the wings of
+    # galaxies: with no level added, mocks have 0.25 and 0.38.
+    background_counts: float = 0.0
+    patch_rms_median_counts: float = 0.22  # correlated patches, seen in non-lenses only
+    patch_rms_scatter_ln: float = 0.95
+    patch_rms_max_counts: float = 8.0
+    patch_sigma_pixels: float = 2.3
+    # Sky noise of a stamp.  The objects raise what `lens_common.noise` measures by 0.1 counts in lenses and 0.25 in
+    # non-lenses.  LensPop's LSST predicts 3.55; the tail holds 3.5 % above 5 and 2.5 % above 9.
+    sky_sigma_quantiles_counts: Tuple[float, ...] = (3.15, 3.33, 3.47, 3.54, 3.66, 4.4, 5.0, 9.0, 15.0)
+    sky_sigma_probabilities: Tuple[float, ...] = (0.0, 0.05, 0.25, 0.50, 0.75, 0.95, 0.965, 0.975, 1.0)
+    # Photons a count.  LensPop sets 4.5; the noise of bright objects in the PICS mocks asks for 5.4.
+    gain: float = 5.4  # variance of a pixel = sky sigma^2 + max(flux, 0) / gain
+
     # Non-lenses are cut-outs brought to a total.  The sums of 43 of 50 PICS mocks scatter about 1,200 counts hardly
     # more than the noise of a sum, 165 counts, and the brighter the objects, the darker the sky between them.
     # Everything but the noise adds up to the total; the fluxes above then say only how objects share it.
@@ -102,21 +117,6 @@ class Prior:
     cutout_total_quantiles_counts: Tuple[float, ...] = (1050.0, 1195.0, 1340.0, 1900.0, 2700.0, 3900.0)
     cutout_total_probabilities: Tuple[float, ...] = (0.0, 0.50, 0.84, 0.88, 0.95, 1.0)
     cutout_level_share_sigma: float = 0.18  # of the total, as a level below all pixels; normal about 0
-
-    # Background and noise.
-    # The clipped medians of the PICS mocks (lensed 0.26, unlensed 0.43 counts) are the wings of galaxies:
-    # with no level added, mocks have 0.25 and 0.37; 100 of the PICS mocks, measured alike, 0.24 and 0.38.
-    background_counts: float = 0.0
-    patch_rms_median_counts: float = 0.22  # correlated patches, seen in non-lenses only
-    patch_rms_scatter_ln: float = 0.95
-    patch_rms_max_counts: float = 8.0
-    patch_sigma_pixels: float = 2.3
-    # Sky noise of a stamp, without the objects, which raise what is measured by 0.06 counts in lenses and 0.2 in
-    # non-lenses.  LensPop's LSST predicts 3.55; the tail holds 3.5 % above 5 and 2.5 % above 9.
-    sky_sigma_quantiles_counts: Tuple[float, ...] = (3.15, 3.33, 3.47, 3.54, 3.66, 4.4, 5.0, 9.0, 15.0)
-    sky_sigma_probabilities: Tuple[float, ...] = (0.0, 0.05, 0.25, 0.50, 0.75, 0.95, 0.965, 0.975, 1.0)
-    # Photons a count.  LensPop sets 4.5; the noise of bright objects in the PICS mocks asks for 5.4.
-    gain: float = 5.4  # variance of a pixel = sky sigma^2 + max(flux, 0) / gain
 
 
 PRIOR = Prior()

@@ -12,6 +12,7 @@ from lens_modern.report.figures import (
     calibration_error,
     draw_calibration,
     draw_completeness,
+    draw_histograms,
     draw_score_pairs,
 )
 from lens_modern.report.intervals import band_of_rocs, mean_auroc, wilson
@@ -250,3 +251,16 @@ def test_rates_of_nothing_are_undefined():
 def test_a_share_is_spelled_with_wilsons_interval():
     # 0 of 10 is up to z**2 / (10 + z**2) with z 1.96
     assert spelled_share(0, 10) == "0.00 [0.00, 0.28]"
+
+
+def test_a_histogram_shares_out_both_sets_in_the_same_bins_and_keeps_what_lies_beyond():
+    # Quarters of 0 to 4; of the second set one in a thousand lies far beyond the last.
+    first, second = np.repeat([0.0, 1.5, 2.5, 4.0], [10, 20, 30, 40]), np.repeat([0.5, 3.5, 99.0], [600, 399, 1])
+    rows = draw_histograms("h", "t", {"a": first, "b": second}, "x", n_bins=4).rows
+    assert [row["share"] for row in rows] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.6, 0.0, 0.0, 0.4])
+    assert [(row["from"], row["to"]) for row in rows[4:]] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_a_histogram_of_one_value_only_is_drawn():
+    svg = draw_histograms("h", "t", {"a": np.zeros(20), "b": np.zeros(30)}, "x").svg
+    assert svg.startswith("<svg") and "nan" not in svg.lower()

@@ -480,8 +480,8 @@ def draw_histograms(key: str, title: str, values: Mapping[str, np.ndarray], labe
             linewidth=1.5,
             label=_legend(f"{second} ({len(drawn)})"),
         )
-        axes.set(xlabel=label, ylabel="share of stamps", ylim=(0, None))
-        axes.legend(loc="best")
+        axes.set(xlabel=label, ylabel="share of stamps", ylim=(0, 1.35 * max(row["high"] for row in rows)))
+        axes.legend(loc="upper center", ncols=2)
         svg = to_svg(canvas, key)
     medians = ", ".join(f"{name} {np.median(part):.3g}" for name, part in values.items())
     return Figure(key, title, f"Distribution of {label}; medians: {medians}.", svg, table)
