@@ -33,12 +33,13 @@ def folder():
 
 @pytest.fixture(scope="session")
 def batches(folder):
-    """Ten batches of sixteen mocks, over their noise."""
+    """Ten batches of sixteen mocks, over their noise; in the first of each a patch of pixels ties in the pooling."""
     path = folder / "batches.npz"
     if not path.exists():
         data = load_dataset(make_mocks(folder / "mocks", N_BATCHES * BATCH, seed=11, progress=False), progress=False)
         order = np.random.RandomState(0).permutation(len(data.ids))
         stamps = make_scaling("sigma").fit(data.stamps).transform(data.stamps)[order]
+        stamps[::BATCH, :, 8:20, 8:20] = 3
         labels = (data.labels[order] == 1).astype(np.float32)
         np.savez(path, stamps=stamps.reshape(N_BATCHES, BATCH, 1, 45, 45), labels=labels.reshape(N_BATCHES, BATCH))
     return path

@@ -19,7 +19,7 @@ SEEN_BY = {
     "adam_faster_by_a_thousandth": ("resnet", "after1"),
     "rmsprop_of_torch": ("cnn", "after1"),
     "flattened_channels_last": ("cnn", "after1"),
-    "pooling_of_torch": ("cnn", "after10"),
+    "pooling_of_torch": ("cnn", "after1"),
     "loss_clipped_as_torch_does": ("cnn", "saturated"),
     "augmentation_wraps_at_the_side": ("cnn", "augmented"),
 }
