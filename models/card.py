@@ -7,12 +7,12 @@ The words stand in card.md.jinja.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from measure import EASY, FALSE_POSITIVE_RATE
+from script import carry_out, out_file
 
 from lens_common.errors import UserError
 from lens_common.quality import THRESHOLDS, describe_filter
@@ -24,8 +24,8 @@ NAMES = {"resnet": "ResNet", "cnn": "CNN"}
 SETS = {"mocks": "mocks", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
 
 
-def write_card(folder: Path, out: Path) -> None:
-    """Write the page from every JSON file of a folder.
+def write_card(folder: Path, out: Path) -> Path:
+    """Write the page from every JSON file of a folder; return it.
 
     Raises
     ------
@@ -58,8 +58,8 @@ def write_card(folder: Path, out: Path) -> None:
         failures={model: _failures(measured["networks"], model) for model in NAMES},
         snr_rows=_snr_rows(measured["networks"]["networks"]),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)
+    return out
 
 
 def _failures(networks: dict[str, Any], model: str) -> str:
@@ -97,15 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the card; 0, or 2 for a mistake."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("results", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=out_file)
     options = parser.parse_args(arguments)
-    try:
-        write_card(options.results, options.out)
-    except UserError as error:
-        print(f"card: {error}", file=sys.stderr)
-        return 2
-    print(f"card: {options.out}")
-    return 0
+    return carry_out("card", lambda: write_card(options.results, options.out))
 
 
 if __name__ == "__main__":

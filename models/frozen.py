@@ -10,11 +10,11 @@ each class, which they cannot.
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from script import carry_out, pics_mocks
 
 from lens_common.errors import UserError
 from lens_common.folders import cache_folder, exclusive
@@ -60,6 +60,11 @@ def frozen_set(name: str) -> Dataset:
     return load_dataset(folder)
 
 
+def test_sets() -> dict[str, Dataset]:
+    """All sets that figures are measured on, by name: the frozen ones and the PICS mocks."""
+    return {name: frozen_set(name) for name in POPULATIONS} | {"pics": pics_mocks()}
+
+
 def read_prior(stored: dict) -> Prior:
     """A prior from its JSON."""
     nested = {"lens_source": SourcePopulation, "nonlens_source": SourcePopulation}
@@ -99,18 +104,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Make or freeze the sets; 0, or 2 where they are not what they were."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", nargs="?", choices=["make", "freeze"], default="make")
-    try:
-        if parser.parse_args(arguments).what == "freeze":
+    what = parser.parse_args(arguments).what
+
+    def work() -> str:
+        if what == "freeze":
             freeze()
         record = json.loads(RECORD.read_text())
-        for name in POPULATIONS:
-            data = frozen_set(name)
-            same = "the same bits" if data.data_hash == record[name]["hash"] else "the same to the last bits of a float"
-            print(f"frozen: {name}: {data.folder}: {same}")
-    except UserError as error:
-        print(f"frozen: {error}", file=sys.stderr)
-        return 2
-    return 0
+        sets = {name: frozen_set(name) for name in POPULATIONS}
+        same = {True: "the same bits", False: "the same but for last bits"}
+        return "; ".join(
+            f"{data.folder}: {same[data.data_hash == record[name]['hash']]}" for name, data in sets.items()
+        )
+
+    return carry_out("frozen", work)
 
 
 if __name__ == "__main__":

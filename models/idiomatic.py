@@ -7,7 +7,6 @@ over the eight turns and flips of each stamp.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import tomllib
-from frozen import frozen_set
+from frozen import test_sets
 from scipy.special import expit, logit
+from script import carry_out, out_file
 
 from lens_common.commands import restore_run
 from lens_common.errors import UserError
 from lens_common.metrics import evaluate_scores
 from lens_common.runs import write_json
-from lens_common.stamps import Dataset, load_dataset
+from lens_common.stamps import Dataset
 from lens_modern import backend
 from lens_modern.report.figures import calibration_error
 
@@ -45,10 +45,7 @@ def mean_logit(scores: np.ndarray) -> np.ndarray:
 
 def measure(plan: dict[str, Any]) -> dict[str, Any]:
     """Metrics of each row on each set, ready for JSON."""
-    folder = os.environ.get("LENS_PICS_MOCKS")
-    if not folder:
-        raise UserError("LENS_PICS_MOCKS is unset: name the folder of the PICS mocks")
-    sets = {name: frozen_set(name) for name in ("mocks", "leak-controlled")} | {"pics": load_dataset(folder)}
+    sets = test_sets()
     known: dict[tuple[str, str], np.ndarray] = {}
     rows = []
     for row in plan["rows"]:
@@ -75,21 +72,20 @@ def _scores(run: str, name: str, data: Dataset, known: dict[tuple[str, str], np.
 def main(arguments: list[str] | None = None) -> int:
     """Train and measure; 0, or 2 for a mistake."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=out_file)
     out = parser.parse_args(arguments).out
     plan = tomllib.loads((HERE / "idiomatic.toml").read_text())
-    try:
+
+    def work() -> Path:
         for name, options in plan["runs"].items():
             command = [str(HERE.parent / ".venv-modern/bin/lens-modern"), "train", *options, "--out", str(RUNS / name)]
             if not (RUNS / name / "metrics.json").exists() and subprocess.run(command).returncode:
                 raise UserError(f"the training of {name} failed; the lines above say why")
         backend.prepare(device="cpu")
         write_json(out, measure(plan))
-    except UserError as error:
-        print(f"idiomatic: {error}", file=sys.stderr)
-        return 2
-    print(f"idiomatic: {out}")
-    return 0
+        return out
+
+    return carry_out("idiomatic", work)
 
 
 if __name__ == "__main__":

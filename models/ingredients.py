@@ -7,21 +7,18 @@ LENS_PICS_MOCKS names.
 """
 
 import argparse
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from script import carry_out, out_file, pics_mocks
 
-from lens_common.errors import UserError
 from lens_common.mocks import stamp_seed
 from lens_common.prior import PRIOR, FieldPopulation, Prior, SourcePopulation
 from lens_common.progress import progress_bar
 from lens_common.runs import write_json
 from lens_common.simulator import simulate_stamp
-from lens_common.stamps import load_dataset
 from lens_modern.realism.features import FEATURES, measure_features
 from lens_modern.realism.forest import tell_apart
 
@@ -59,10 +56,7 @@ PILOT = replace(
 
 def measure() -> list[dict[str, Any]]:
     """One row a variant of the prior: AUROC of each class with its interval, and the three most telling features."""
-    folder = os.environ.get("LENS_PICS_MOCKS")
-    if not folder:
-        raise UserError("LENS_PICS_MOCKS is unset: name the folder of the PICS mocks")
-    data = load_dataset(folder)
+    data = pics_mocks()
     reference = {name: measure_features(data.stamps[data.labels == is_lens]) for name, is_lens in CLASSES.items()}
     variants = [("the pilot's numbers instead", PILOT, tuple(CLASSES))]
     variants += [(what, replace(PRIOR, **changes), classes) for what, (changes, classes) in INGREDIENTS.items()]
@@ -99,16 +93,14 @@ def _as_line(row: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Measure; 0, or 2 for a mistake."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=out_file)
     out = parser.parse_args(arguments).out
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+
+    def work() -> Path:
         write_json(out, {"seed": SEED, "mocks_of_each_class": N_MOCKS, "rows": measure()})
-    except UserError as error:
-        print(f"ingredients: {error}", file=sys.stderr)
-        return 2
-    print(f"ingredients: {out}")
-    return 0
+        return out
+
+    return carry_out("ingredients", work)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make the networks that come with the package, from nothing: train them, measure them, write the model card.
 #
-#   bash models/make.sh          go on from where it stopped; two hours on two cores
+#   bash models/make.sh          go on from where it stopped; four hours on two cores
 #   bash models/make.sh card     docs/model-card.md again, from results/models
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,5 +16,7 @@ if [ "${1:-}" != card ]; then
     "$python" models/ship.py "runs/models/$model"
   done
   "$python" models/measure.py results/models/networks.json
+  "$python" models/ingredients.py results/models/ingredients.json
+  "$python" models/idiomatic.py results/models/idiomatic.json
 fi
 "$python" models/card.py results/models docs/model-card.md

@@ -7,26 +7,24 @@ Sets: the frozen mocks, the frozen leak-controlled mocks, and the PICS mocks whe
 
 import argparse
 import csv
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from frozen import frozen_set
+from frozen import test_sets
 from oddities import oddities
+from script import carry_out, out_file
 
 from lens_common.catalogue import read_catalogue
 from lens_common.commands import restore_run
-from lens_common.errors import UserError
 from lens_common.metrics import evaluate_scores, roc
 from lens_common.progress import progress_bar
 from lens_common.quality import THRESHOLDS, flag_stamps, measure_quality
 from lens_common.runs import SHIPPED, describe_environment, model_hash, read_config, write_json
-from lens_common.stamps import Dataset, load_dataset
+from lens_common.stamps import Dataset
 from lens_common.study import MODELS
 from lens_modern import backend
 from lens_modern.report.figures import Figure, calibration_error, draw_completeness, standalone
@@ -42,10 +40,7 @@ FALSE_POSITIVE_RATE = 0.01
 def measure() -> tuple[dict[str, Any], Figure]:
     """Every figure, ready for JSON, and a drawing of some."""
     backend.prepare(device="cpu")
-    folder = os.environ.get("LENS_PICS_MOCKS")
-    if not folder:
-        raise UserError("LENS_PICS_MOCKS is unset: name the folder of the PICS mocks")
-    sets = {name: frozen_set(name) for name in ("mocks", "leak-controlled")} | {"pics": load_dataset(folder)}
+    sets = test_sets()
     drawn = sets["mocks"]
     odd = oddities(drawn.stamps[drawn.labels == 1][:1000])
     scores = {model: _scores(model, sets) for model in MODELS}
@@ -161,18 +156,16 @@ def _twins(model: str, folder: str, scores: np.ndarray) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Measure; 0, or 2 for a mistake."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=out_file)
     out = parser.parse_args(arguments).out
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+
+    def work() -> Path:
         found, figure = measure()
         write_json(out, found)
         out.with_name("completeness.svg").write_text(standalone(figure))
-    except UserError as error:
-        print(f"measure: {error}", file=sys.stderr)
-        return 2
-    print(f"measure: {out}")
-    return 0
+        return out
+
+    return carry_out("measure", work)
 
 
 if __name__ == "__main__":

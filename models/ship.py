@@ -11,11 +11,11 @@ Platt 1999, "Probabilistic outputs for support vector machines"; Guo et al. 2017
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from scipy.special import logit
+from script import carry_out
 from sklearn.linear_model import LogisticRegression
 
 from lens_common.errors import UserError
@@ -71,12 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Ship a run; 0, or 2 for a mistake."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path)
-    try:
-        print(f"ship: {ship(parser.parse_args(arguments).run)}")
-    except UserError as error:
-        print(f"ship: {error}", file=sys.stderr)
-        return 2
-    return 0
+    run = parser.parse_args(arguments).run
+    return carry_out("ship", lambda: ship(run))
 
 
 if __name__ == "__main__":

@@ -84,11 +84,16 @@ def detected_signal(stamps: np.ndarray) -> np.ndarray:
     median, noise = median_and_noise(stamps)
     width = (0, 0, PSF_SIGMA_PIXELS, PSF_SIGMA_PIXELS)
     smooth = gaussian_filter(stamps - median[:, :, None, None], width, mode="constant")
-    point = np.zeros((1, 1, 31, 31))
-    point[..., 15, 15] = 1
-    smooth_noise = noise * np.sqrt((gaussian_filter(point, width, mode="constant") ** 2).sum())
+    smooth_noise = noise * smoothing_factor()
     peak = smooth.reshape(*noise.shape, -1).max(axis=2) if len(stamps) else np.zeros(noise.shape)
     return np.divide(peak, smooth_noise, out=np.zeros_like(peak), where=smooth_noise > 0).max(axis=1).astype(np.float32)
+
+
+def smoothing_factor() -> float:
+    """Standard deviation of white noise of unit standard deviation, once it is smoothed by the seeing."""
+    point = np.zeros((31, 31))
+    point[15, 15] = 1
+    return float(np.sqrt((gaussian_filter(point, PSF_SIGMA_PIXELS, mode="constant") ** 2).sum()))
 
 
 def measure_quality(data: Dataset) -> Dict[str, np.ndarray]:

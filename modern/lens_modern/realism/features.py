@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, label, maximum_filter
 
 from lens_common.errors import UserError
-from lens_common.quality import PSF_SIGMA_PIXELS, detected_signal
+from lens_common.quality import PSF_SIGMA_PIXELS, detected_signal, smoothing_factor
 
 SMALLEST_SIDE = 41  # pixels; leaves sky beyond `INSIDE_PIXELS`
 INSIDE_PIXELS = 15.0
 RINGS = ((0.0, 3.0), (3.0, 6.0), (6.0, 10.0), (10.0, 15.0), (15.0, np.inf))  # pixels from the centre
 CHUNK = 500
+SMOOTHING_FACTOR = smoothing_factor()
 OBJECT_SIGMA, EDGE_SIGMA = 5.0, 3.0  # of the smoothed stamp: what an object's peak reaches, and where it ends
 
 
@@ -112,7 +112,7 @@ def _measure(stamp: np.ndarray, signal: float) -> list[float]:  # (H, W), counts
     noise = max(noise, 1e-12)
     counts = stamp - median
     distance = _distance(stamp.shape, ((stamp.shape[0] - 1) / 2, (stamp.shape[1] - 1) / 2))
-    smooth = gaussian_filter(counts, PSF_SIGMA_PIXELS, mode="constant") / (noise * _smoothing_factor())
+    smooth = gaussian_filter(counts, PSF_SIGMA_PIXELS, mode="constant") / (noise * SMOOTHING_FACTOR)
     objects, peaks = find_objects(smooth)
     heights = [float(smooth[peak]) for peak in peaks]
     far = [distance[peak] > INSIDE_PIXELS for peak in peaks]
@@ -250,11 +250,3 @@ def _unevenness(counts: np.ndarray, sky: np.ndarray) -> float:
 def _distance(shape: tuple[int, ...], centre: tuple[float, float]) -> np.ndarray:
     rows, columns = np.indices(shape)
     return np.hypot(rows - centre[0], columns - centre[1])
-
-
-@lru_cache(maxsize=1)
-def _smoothing_factor() -> float:
-    """Standard deviation of white unit noise after the smoothing."""
-    point = np.zeros((31, 31))
-    point[15, 15] = 1
-    return float(np.sqrt((gaussian_filter(point, PSF_SIGMA_PIXELS, mode="constant") ** 2).sum()))
