@@ -55,37 +55,49 @@ def find_stamps(folder: Union[str, Path]) -> List[StampFile]:
     UserError
         If the folder is missing, cannot be read, or holds no such file.
     """
+    return list(walk_stamps(folder))
+
+
+def walk_stamps(folder: Union[str, Path]) -> Iterator[StampFile]:
+    """Go through what `find_stamps` lists, one folder's names in memory at a time."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; name the one that holds the stamps ({SUFFIXES})")
-    files = sorted(_walk(folder, ""), key=lambda file: file.path)
-    if not files:
+    file = None
+    for file in _walk(folder, ""):
+        yield file
+    if file is None:
         raise UserError(
             f"no {SUFFIXES} file below {folder}; expected "
             "lensed_outputs/<n>/*.fits.gz and unlensed_outputs/<n>/*.fits.gz, or any folders of stamps to score"
         )
-    return files
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[StampFile]:
     try:
-        entries = list(os.scandir(folder))
+        with os.scandir(folder) as entries:
+            # A folder's slash counts in the order of paths.
+            names = sorted(entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith("."))
     except OSError as error:
         raise UserError(f"cannot list {folder}: {error.strerror}; mend its permissions") from error
-    for entry in entries:
-        path = prefix + entry.name
-        if entry.name.startswith("."):
-            continue
-        is_link = entry.is_symlink()  # entry.is_dir() of a link may raise: a loop, a folder without access
-        if os.path.isdir(entry.path) if is_link else entry.is_dir():
-            here = Path(entry.path).absolute()
-            if is_link and here.resolve() in [above.resolve() for above in here.parents]:
+    for name in names:
+        path = prefix + name
+        if name.endswith("/"):
+            here = (folder / name).absolute()
+            if here.is_symlink() and here.resolve() in [above.resolve() for above in here.parents]:
                 continue
-            yield from _walk(Path(entry.path), path + "/")
-        elif entry.name.endswith(STAMP_SUFFIXES):
-            # A dangling link is met when it is read.
-            status = entry.stat(follow_symlinks=not is_link or os.path.exists(entry.path))
+            yield from _walk(folder / name, path)
+        elif name.endswith(STAMP_SUFFIXES):
+            try:
+                status = os.stat(folder / name)
+            except OSError:  # a dangling link is met when it is read
+                status = os.lstat(folder / name)
             yield StampFile(stamp_id(path), path, path_label(path), status.st_size, status.st_mtime_ns)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    # entry.is_dir() of a link may raise: a loop, a folder without access
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def read_catalogue(folder: Union[str, Path]) -> Table:

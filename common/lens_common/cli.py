@@ -131,7 +131,8 @@ def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]]
     """Parser of all verbs of a twin; each sets ``verb`` to its function in `commands`.
 
     An extra verb is a callable that is handed ``verb(name, what, example, function)``, calls
-    it for a parser, and adds its arguments to that.
+    it for a parser, and adds its arguments to that.  The name of a common verb gives the parser of
+    that, to be extended, and `function` takes the place of the common one.
     """
     program = f"lens-{backend.NAME}"
     parser = _Parser(
@@ -145,12 +146,8 @@ def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]]
     def verb(
         name: str, what: str, example: str, function: Optional[Callable[..., None]] = None
     ) -> argparse.ArgumentParser:
-        added = verbs.add_parser(
-            name,
-            help=what,
-            description=f"{what[0].upper()}{what[1:]}.",
-            epilog=f"example: {program} {name} {example}",
-        )
+        added = verbs.choices.get(name) or verbs.add_parser(name, help=what)
+        added.description, added.epilog = f"{what[0].upper()}{what[1:]}.", f"example: {program} {name} {example}"
         added.set_defaults(verb=function or getattr(commands, name))
         return added
 
@@ -183,7 +180,9 @@ def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]]
     scored = verb("score", "score every stamp of a folder", "cutouts/ --run runs/cnn --out scores.csv")
     scored.add_argument("data", metavar="DATA", help="any folder above the stamps")
     _add_network(scored)
-    scored.add_argument("--out", required=True, metavar="FILE.csv", help="score table; FILE.json is written beside it")
+    scored.add_argument(
+        "--out", required=True, metavar="FILE", help="score table, .csv; FILE.json is written beside it"
+    )
     _add_resample(scored)
     _add_filter(scored, "set flagged stamps aside, with the reason in FILE-rejected.csv")
     backend.add_options(scored, training=False)

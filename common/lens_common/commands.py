@@ -173,7 +173,7 @@ def _train(
     rows = np.flatnonzero(np.isin(folds, ("validation", "test")))
     held = data.take(rows)
     scores = estimator.predict_proba(held.stamps)[:, 1]
-    write_scores(run / "scores.csv", held, folds[rows], scores, _provenance(run, weights, backend))
+    write_scores(run / "scores.csv", held, folds[rows], scores, provenance(run, weights, backend))
     tested = folds[rows] == "test"
     _evaluate(run, held.take(np.flatnonzero(tested)), scores[tested], weights, options)
 
@@ -190,7 +190,7 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
         data = _without_flagged(data, options.filter)
     estimator, weights = restore_run(backend, run, options.model)
     scores = estimator.predict_proba(data.stamps)[:, 1]
-    write_scores(out, data, _known_folds(run, data), scores, _provenance(run, weights, backend))
+    write_scores(out, data, _known_folds(run, data), scores, provenance(run, weights, backend))
     write_rejected(out.with_name(f"{out.stem}-rejected.csv"), data.rejected)
     print(f"{len(scores)} stamps scored, {int((scores > 0.5).sum())} above 0.5: {out}")
 
@@ -538,13 +538,19 @@ def restore_run(
     return estimator, weights
 
 
+def read_folds(run: str) -> Dict[Tuple[str, str], str]:
+    """Fold of each stamp that a run knows, by id and digest."""
+    return {(row["id"], row["digest"]): row["fold"] for row in read_csv(Path(run) / "stamps.csv")}
+
+
 def _known_folds(run: str, data: Dataset) -> np.ndarray:
     """Fold of each stamp that the run knows by id and pixels; empty for others."""
-    known = {(row["id"], row["digest"]): row["fold"] for row in read_csv(Path(run) / "stamps.csv")}
+    known = read_folds(run)
     return np.array([known.get(key, "") for key in zip(data.ids, data.digests)])
 
 
-def _provenance(run: Any, weights: Dict[str, np.ndarray], backend: ModuleType) -> Dict[str, Any]:
+def provenance(run: Any, weights: Dict[str, np.ndarray], backend: ModuleType) -> Dict[str, Any]:
+    """Say which network gives scores: run, model, hash of weights and scaling, versions; ready for JSON."""
     config = read_config(run)
     return {
         "run": f"shipped {config['model']}" if Path(run).parent == SHIPPED else str(run),

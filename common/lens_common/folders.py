@@ -101,6 +101,9 @@ def replacing(path: Union[str, Path], mode: str = "w") -> Iterator[IO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say where
+        raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

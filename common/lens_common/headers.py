@@ -9,6 +9,8 @@ from typing import Dict, Tuple
 SCALE_KEYS = ("PIXSCALE", "SECPIX", "PIXSCAL1")  # arcsec
 ZERO_POINT_KEYS = ("MAGZERO", "MAGZPT", "ZEROPT", "PHOTZP")  # mag
 ARCSEC_PER_UNIT = {"": 3600.0, "deg": 3600.0, "arcmin": 60.0, "arcsec": 1.0}
+COUNTS = re.compile(rb"(Z?NAXIS|TFIELDS) *= *\+?([0-9]+)")
+MOST_COUNTED = 999  # axes, or columns
 CELESTIAL = re.compile("RA--|DEC-|.LON|.LAT")
 # Relative; below it two pixel scales, or two units of flux, are called the same.
 TOLERANCE = 0.01
@@ -16,6 +18,23 @@ TOLERANCE = 0.01
 
 class StampError(Exception):
     """Why a file gives no stamp."""
+
+
+def check_counts(header: bytes) -> None:
+    """Refuse a header, or a whole file, that claims more axes or columns than there can be: astropy would count them.
+
+    Raises
+    ------
+    StampError
+        Beyond 999.
+
+    References
+    ----------
+    FITS standard 4.0, sections 4.4.1.1 and 7.3.1.
+    """
+    for key, number in COUNTS.findall(header):
+        if int(number[:9]) > MOST_COUNTED:
+            raise StampError(f"damaged FITS: {key.decode()} is {number.decode()}, at most {MOST_COUNTED} is possible")
 
 
 def differs(first: float, second: float) -> bool:

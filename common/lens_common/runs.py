@@ -43,8 +43,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         file.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Optional[Sequence[str]] = None) -> None:
-    """Write rows as CSV, as a whole or not at all; the first row names the columns unless they are given."""
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Optional[Sequence[str]] = None) -> None:
+    """Write rows as CSV, as a whole or not at all; the rows name the columns unless these are given."""
+    if columns is None:
+        rows = list(rows)
     names = list(columns or dict.fromkeys(key for row in rows for key in row))
     with replacing(path) as file:
         writer = csv.DictWriter(file, names, lineterminator="\n", restval="")
@@ -60,7 +62,7 @@ def read_csv(path: Path) -> List[Dict[str, str]]:
 
 def write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
     """Write ``rejected.csv``: id, path, action, n_nonfinite, reason."""
-    write_csv(path, [asdict(row) for row in rejected], [*Rejection.__dataclass_fields__])
+    write_csv(path, (asdict(row) for row in rejected), [*Rejection.__dataclass_fields__])
 
 
 def load_weights(path: Path) -> Dict[str, np.ndarray]:

@@ -12,9 +12,10 @@ import zlib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from astropy.io import fits
@@ -25,11 +26,12 @@ from isal.igzip_lib import IsalError
 from .catalogue import StampFile, find_stamps
 from .errors import UserError
 from .folders import cache_folder, exclusive
-from .headers import StampError, differs, read_cards, read_pixels
+from .headers import StampError, check_counts, differs, read_cards, read_pixels
 from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 from .progress import progress_bar
 
 LOADER_VERSION = 2
+MOST_BYTES = 2**28  # of a file with a stamp; more is something else, and could fill the memory
 MAX_NONFINITE_FRACTION = 0.01
 SET_ASIDE, REPAIRED = "set aside", "repaired"
 GZIP_ERRORS: Any = (EOFError, OSError, zlib.error, IsalError)
@@ -118,10 +120,23 @@ class Dataset:
         return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-class _Outcome(NamedTuple):
-    """What became of a file; without a digest it gave no stamp."""
+class Outcome(NamedTuple):
+    """What became of a file, or of a row of one.
 
-    digest: Optional[str]
+    Attributes
+    ----------
+    stamp : float32 array (bands, H, W) or None
+        Counts, finite; ``None`` where there is no good one.
+    digest : str
+        First 16 hexadecimal digits of the SHA-256 of its pixels; empty without a stamp.
+    rejection : Rejection or None
+        Why there is none, or that it was repaired.
+    pixel_scale_arcsec, zero_point_mag : float
+        NaN where the header does not say.
+    """
+
+    stamp: Optional[np.ndarray]
+    digest: str
     rejection: Optional[Rejection]
     pixel_scale_arcsec: float = np.nan
     zero_point_mag: float = np.nan
@@ -204,12 +219,22 @@ def read_stamp_and_header(path: Union[str, Path]) -> Tuple[np.ndarray, bytes]:
         With the reason, if the file cannot be read or holds no image of two or three axes.
     """
     try:
+        if os.stat(path).st_size > MOST_BYTES:
+            raise StampError(f"{os.stat(path).st_size} bytes; a stamp has at most {MOST_BYTES}")
         content = Path(path).read_bytes()
     except OSError as error:
         raise StampError(f"cannot be read: {error.strerror}") from error
+    return decode_stamp(content)
+
+
+def decode_stamp(content: bytes) -> Tuple[np.ndarray, bytes]:
+    """Decode the bytes of a FITS file; see `read_stamp_and_header`."""
     if not content:
         raise StampError("empty file")
     if content[:2] == b"\x1f\x8b":
+        n_bytes = int.from_bytes(content[-4:], "little")  # RFC 1952, section 2.3.1: ISIZE
+        if n_bytes > MOST_BYTES and n_bytes < 1032 * len(content):  # deflate gains no more
+            raise StampError(f"{n_bytes} bytes when unpacked; a stamp has at most {MOST_BYTES}")
         try:
             content = igzip.decompress(content)
         except GZIP_ERRORS as error:
@@ -261,6 +286,7 @@ def _card_value(header: bytes, number: int, key: bytes) -> int:
 
 def _any_image(content: bytes) -> Tuple[np.ndarray, bytes]:
     """First image of a FITS file, as astropy sees it, and its header."""
+    check_counts(content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # of what it mends; too few pixels raise
         try:
@@ -401,7 +427,7 @@ def _decode(
     workers = workers or min(os.cpu_count() or 1, -(-len(files) // FILES_PER_WORKER))
     chunks = [range(start, min(start + 250, len(files))) for start in range(0, len(files), 250)]
     jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
-    outcomes: List[_Outcome] = []
+    outcomes: List[Outcome] = []
     with progress_bar("stamps", len(files), "file", shown=progress) as bar:
         with ProcessPoolExecutor(workers, get_context("fork")) if workers > 1 else contextlib.nullcontext() as pool:
             for outcome in pool.map(_decode_chunk, jobs) if pool else map(_decode_chunk, jobs):
@@ -409,7 +435,7 @@ def _decode(
                 bar.update(len(outcome))
     rejected = {row: outcome.rejection for row, outcome in enumerate(outcomes) if outcome.rejection}
     rows = [row for row, outcome in enumerate(outcomes) if outcome.digest]
-    scale = _most_common([outcomes[row].pixel_scale_arcsec for row in rows])
+    scale = most_common([outcomes[row].pixel_scale_arcsec for row in rows])
     first_of: Dict[str, int] = {}
     for row in rows:
         found = outcomes[row].pixel_scale_arcsec
@@ -427,7 +453,7 @@ def _decode(
             f"none of the {len(files)} files below {folder} gives a stamp; the first, {first.path}: {first.reason}"
         )
     _compact(target, rows, n_pixels)
-    zero_point = _most_common([outcomes[row].zero_point_mag for row in rows])
+    zero_point = most_common([outcomes[row].zero_point_mag for row in rows])
     in_layout = all(parse_name(files[row].path.rsplit("/", 1)[-1]) for row in rows)
     return {
         "shape": shape,
@@ -441,34 +467,52 @@ def _decode(
 
 def _decode_chunk(
     job: Tuple[Path, List[StampFile], int, Tuple[int, ...], Path],
-) -> List[_Outcome]:
+) -> List[Outcome]:
     """Write the stamps of some files at their rows."""
     folder, files, first_row, shape, target = job
     pixels: np.ndarray = np.memmap(
         target, np.float32, "r+", offset=4 * first_row * int(np.prod(shape)), shape=(len(files), *shape)
     )
-    outcomes: List[_Outcome] = []
+    outcomes: List[Outcome] = []
     for row, file in enumerate(files):
-        n_nonfinite = 0
-        try:
-            stamp, header = read_stamp_and_header(folder / file.path)
-            n_nonfinite = int((~np.isfinite(stamp)).sum())
-            if stamp.shape != shape:
-                raise StampError(f"shape {stamp.shape}; the other stamps have {shape}")
-            stamp, _ = repair_stamp(stamp)
-            scale, zero_point = read_pixels(header)
-        except StampError as error:
-            outcomes.append(_Outcome(None, Rejection(file.id, file.path, SET_ASIDE, n_nonfinite, str(error))))
-            continue
-        pixels[row] = stamp
-        digest = hashlib.sha256(stamp.astype("<f4").tobytes()).hexdigest()[:16]
-        reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
-        repaired = Rejection(file.id, file.path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None
-        outcomes.append(_Outcome(digest, repaired, scale, zero_point))
+        outcome = examine_stamp(file.id, file.path, partial(read_stamp_and_header, folder / file.path), shape)
+        if outcome.stamp is not None:
+            pixels[row] = outcome.stamp
+        outcomes.append(outcome._replace(stamp=None))  # it lies in the file; between processes it need not travel
     return outcomes
 
 
-def _most_common(values: List[float]) -> float:
+def examine_stamp(
+    stamp_id: str, path: str, read: Callable[[], Tuple[np.ndarray, bytes]], shape: Optional[Tuple[int, ...]] = None
+) -> Outcome:
+    """Read a stamp, see that it is a good one, and repair what can be.
+
+    Parameters
+    ----------
+    stamp_id, path : str
+        Of the stamp, for the rejection.
+    read : callable
+        Gives stamp and header, as `read_stamp_and_header` does, or raises a StampError.
+    shape : tuple of int, optional
+        (bands, H, W) that it must have.
+    """
+    n_nonfinite = 0
+    try:
+        stamp, header = read()
+        n_nonfinite = int((~np.isfinite(stamp)).sum())
+        if shape and stamp.shape != shape:
+            raise StampError(f"shape {stamp.shape}; the other stamps have {shape}")
+        stamp, _ = repair_stamp(stamp)
+        scale, zero_point = read_pixels(header)
+    except StampError as error:
+        return Outcome(None, "", Rejection(stamp_id, path, SET_ASIDE, n_nonfinite, str(error)))
+    digest = hashlib.sha256(stamp.astype("<f4").tobytes()).hexdigest()[:16]
+    reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
+    repaired = Rejection(stamp_id, path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None
+    return Outcome(stamp, digest, repaired, scale, zero_point)
+
+
+def most_common(values: List[float]) -> float:
     """Median of those that agree, to three digits, with most others; NaN where none is known."""
     known = [(f"{value:.3g}", value) for value in values if np.isfinite(value)]
     most = Counter(rounded for rounded, _ in known).most_common(1)

@@ -1,0 +1,1 @@
+"""Scores of millions of cutouts: formats in, shards, formats out."""

@@ -1,0 +1,353 @@
+"""Shards in, parts out: what one shard becomes, and how many are worked off at once."""
+
+import itertools
+import logging
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from time import process_time
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lens_common.commands import read_folds, restore_run
+from lens_common.domain import match_stamps, read_domain
+from lens_common.errors import UserError
+from lens_common.folders import replacing
+from lens_common.headers import StampError, differs
+from lens_common.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
+from lens_common.runs import read_config
+from lens_common.scaling import scaling_from_dict
+from lens_common.stamps import SET_ASIDE, Dataset, Outcome, Rejection, examine_stamp
+
+from .. import backend
+from .networks import CompiledNetwork
+from .readers import READERS, Cutout
+from .tables import SCHEMA, utf8_text
+
+BLOCK = 256  # stamps that are in memory at once, a multiple of the networks' batches
+# Rows of a part: stamps that were scored, and rejections, which have no score.
+PART_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ("digest", pa.string()),
+        ("action", pa.string()),
+        ("n_nonfinite", pa.int64()),
+        ("reason", pa.string()),
+    ]
+)
+Found = tuple[Cutout, Outcome]
+
+
+class Shard(NamedTuple):
+    """Some cutouts of a source, and the number of the part that they become.
+
+    Attributes
+    ----------
+    number, n_cutouts : int
+        From 0 on; how many there are.
+    kind, path : str
+        Key of `lens_modern.survey.readers.READERS`; the source, absolute.
+    rows : list
+        For the reader.
+    """
+
+    number: int
+    n_cutouts: int
+    kind: str
+    path: str
+    rows: list
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all shards; any machine that sees the same files can work by it.
+
+    Attributes
+    ----------
+    parts, run : str
+        Folder of the parts, run directory; absolute.
+    network : str
+        What `lens_modern.survey.networks.write_network` wrote; empty: torch computes.
+    precision, device : str
+        Of the network, as on the command line.
+    shape : tuple of int
+        (bands, H, W) of the source's stamps.
+    pixel_scale_arcsec, zero_point_mag : float or None
+        Of the source, where known.
+    resample : bool
+        See `lens_common.domain.match_stamps`.
+    thresholds : tuple of (str, float)
+        Of the bad-image filter, or none.
+    """
+
+    parts: str
+    run: str
+    network: str
+    precision: str
+    device: str
+    shape: tuple[int, ...]
+    pixel_scale_arcsec: float | None
+    zero_point_mag: float | None
+    resample: bool
+    thresholds: tuple[tuple[str, float], ...]
+
+    def part(self, number: int) -> Path:
+        """File that a shard becomes."""
+        return Path(self.parts) / f"{number:06}.parquet"
+
+    def in_float32(self) -> "Job":
+        """The same job in full precision."""
+        return replace(self, precision="float32")
+
+
+def score_shard(job: Job, shard: Shard, tick: Callable[[int], Any] = lambda n: None) -> None:
+    """Score the cutouts of a shard and write its part, as a whole or not at all.
+
+    Parameters
+    ----------
+    job, shard
+        What to do.
+    tick : callable
+        Told how many more cutouts have been dealt with.
+
+    Raises
+    ------
+    OSError
+        If the part cannot be written.  What cannot be read is a rejection.
+    """
+    open_worker(job)  # what is set up once is no cost of this shard
+    start, n_read, tables = process_time(), 0, [PART_SCHEMA.empty_table()]
+    with closing(examine_shard(shard, job.shape, job.pixel_scale_arcsec)) as found:
+        while block := list(itertools.islice(found, BLOCK)):
+            tables.append(_score_block(job, block))
+            n_read += len(block)
+            tick(len(block))
+    tick(shard.n_cutouts - n_read)
+    write_part(job, shard, pa.concat_tables(tables), process_time() - start)
+
+
+def write_part(job: Job, shard: Shard, table: pa.Table, cpu_seconds: float) -> None:
+    """Write what a shard became, and what it cost."""
+    with replacing(job.part(shard.number), "wb") as file:
+        pq.write_table(table.replace_schema_metadata({"cpu_seconds": repr(cpu_seconds)}), file)
+
+
+def lost_shard(shard: Shard, n_read: int, why: str) -> Rejection:
+    """Rejection that stands for all cutouts of a shard after the first `n_read`."""
+    name = Path(shard.path).name
+    lost = f"{shard.n_cutouts - n_read} of the {shard.n_cutouts} cutouts of shard {shard.number} are lost: "
+    return Rejection(f"{name}#shard{shard.number}", name, SET_ASIDE, 0, lost * bool(shard.n_cutouts) + why)
+
+
+def rejections_table(rejected: list[Rejection]) -> pa.Table:
+    """Rows of a part for what gave no stamp, or was repaired."""
+    return _part_table(
+        id=[utf8_text(row.id) for row in rejected],
+        path=[utf8_text(row.path) for row in rejected],
+        action=[row.action for row in rejected],
+        n_nonfinite=[row.n_nonfinite for row in rejected],
+        reason=[utf8_text(row.reason) for row in rejected],
+    )
+
+
+def examine_shard(
+    shard: Shard, shape: tuple[int, ...] | None = None, pixel_scale_arcsec: float | None = None
+) -> Generator[Found]:
+    """Go through the cutouts of a shard.
+
+    Parameters
+    ----------
+    shard : Shard
+    shape : tuple of int, optional
+        (bands, H, W) that stamps must have.
+    pixel_scale_arcsec : float, optional
+        What those must have whose header says.
+
+    Yields
+    ------
+    (Cutout, Outcome)
+        Where the source breaks off, a last one without a stamp, for all that is lost.
+    """
+    n_read = 0
+    try:
+        for cutout in READERS[shard.kind].read(Path(shard.path), shard.rows):
+            outcome = examine_stamp(cutout.id, cutout.path, cutout.read, shape)
+            scale = outcome.pixel_scale_arcsec
+            if pixel_scale_arcsec and outcome.stamp is not None and differs(scale, pixel_scale_arcsec):
+                reason = f"pixels of {scale:.3g} arcsec; the other stamps have {pixel_scale_arcsec:.3g}"
+                outcome = Outcome(None, "", Rejection(cutout.id, cutout.path, SET_ASIDE, 0, reason))
+            yield cutout, outcome
+            n_read += 1
+    except StampError as error:
+        lost = lost_shard(shard, n_read, str(error))
+        yield Cutout(lost.id, lost.path, None, _no_read), Outcome(None, "", lost)
+
+
+def as_dataset(folder: str, found: list[Found], scale: float | None, zero_point: float | None) -> Dataset:
+    """The good stamps among some cutouts, as all else of the project takes them."""
+    good = [(cutout, outcome) for cutout, outcome in found if outcome.stamp is not None]
+    return Dataset(
+        folder=folder,
+        ids=np.array([cutout.id for cutout, _ in good]),
+        paths=np.array([cutout.path for cutout, _ in good]),
+        labels=np.array([-1 if cutout.label is None else int(cutout.label) for cutout, _ in good], np.int8),
+        stamps=np.stack([outcome.stamp for _, outcome in good if outcome.stamp is not None]),
+        digests=np.array([outcome.digest for _, outcome in good]),
+        rejected=[outcome.rejection for _, outcome in found if outcome.rejection],
+        pixel_scale_arcsec=np.nan if scale is None else scale,
+        zero_point_mag=np.nan if zero_point is None else zero_point,
+    )
+
+
+def _no_read() -> tuple[np.ndarray, bytes]:
+    raise StampError("lost")
+
+
+def _score_block(job: Job, block: list[Found]) -> pa.Table:
+    rejected = [outcome.rejection for _, outcome in block if outcome.rejection]
+    if len(rejected) == len(block) and all(row.action == SET_ASIDE for row in rejected):
+        return rejections_table(rejected)
+    data = as_dataset(job.run, block, job.pixel_scale_arcsec, job.zero_point_mag)
+    flags = [""] * len(data.ids)
+    if job.thresholds:
+        dropped = apply_filter(data, dict(job.thresholds))
+        rejected += dropped
+        data = data.take(np.flatnonzero(~np.isin(data.paths, [row.path for row in dropped])))
+    else:
+        beyond = flag_stamps(measure_quality(data), THRESHOLDS)
+        flags = [",".join(name for name in beyond if beyond[name][row]) for row in range(len(data.ids))]
+    worker = open_worker(job)
+    matched = match_stamps(data, worker.domain, job.resample)
+    scored = _part_table(
+        id=[*map(utf8_text, data.ids)],
+        path=[*map(utf8_text, data.paths)],
+        fold=[worker.folds.get(key, "") for key in zip(data.ids, data.digests, strict=True)],
+        is_lens=[None if label < 0 else label for label in data.labels.tolist()],
+        score=worker.score(matched.stamps).astype(np.float64),
+        flags=flags[: len(data.ids)],
+        digest=data.digests.tolist(),
+    )
+    return pa.concat_tables([scored, rejections_table(rejected)])
+
+
+def _part_table(**columns: Any) -> pa.Table:
+    """Rows of a part; columns that are not given are missing in each."""
+    n_rows = len(columns["id"])
+    return pa.table([columns.get(name, [None] * n_rows) for name in PART_SCHEMA.names], schema=PART_SCHEMA)
+
+
+def _try_shard(job: Job, shard: Shard) -> Exception | None:
+    """Score a shard; return an error instead of raising it, since some that Dask cannot send stop its client."""
+    try:
+        score_shard(job, shard)
+    except OSError as error:
+        return OSError(error.errno, error.strerror, error.filename)
+    except Exception as error:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return None
+
+
+class Worker:
+    """What a process needs for a job: network, scaling, the training's geometry, the folds of stamps it knows."""
+
+    def __init__(self, job: Job) -> None:
+        self.domain, self.folds = read_domain(job.run), read_folds(job.run)
+        self.network, self.scaling = open_network(job)
+
+    def score(self, stamps: np.ndarray) -> np.ndarray:
+        """Probability that each stamp, in counts, holds a lens."""
+        return self.network.predict(self.scaling.transform(np.asarray(stamps)))
+
+
+@lru_cache(maxsize=1)
+def open_worker(job: Job) -> Worker:
+    """Set up a process for a job, once."""
+    return Worker(job)
+
+
+def open_network(job: Job) -> tuple[Any, Any]:
+    """Network, an object with ``predict``, and scaling of a job."""
+    if job.network:
+        return CompiledNetwork(Path(job.network), job.precision), scaling_from_dict(read_config(job.run)["scaling"])
+    dtype = "float64" if job.precision == "float64" else "float32"
+    backend.prepare(dtype, device=job.device, bfloat16=job.precision == "bfloat16")
+    estimator, _ = restore_run(backend, job.run)
+    return estimator.network_, estimator.scaling_
+
+
+def work_off(job: Job, shards: Iterator[Shard], n_workers: int, address: str | None, bar: Any) -> None:
+    """Score shards: here, in processes of this machine, or on a Dask cluster.
+
+    A worker that dies is replaced, and its shard begun again; a shard that three workers died on
+    becomes a rejection.
+
+    Parameters
+    ----------
+    job : Job
+    shards : iterator of Shard
+        What is still to be done.
+    n_workers : int
+        Processes of this machine; 1: this one.
+    address : str, optional
+        Scheduler of a Dask cluster, whose workers see the same files under the same names.
+    bar : tqdm
+        Counts cutouts.
+
+    Raises
+    ------
+    UserError
+        If the cluster cannot be reached, has no worker, or its workers lack this package.
+    OSError
+        If a part cannot be written.
+    """
+    if n_workers == 1 and not address:
+        for shard in shards:
+            score_shard(job, shard, bar.update)
+        return
+    import dask
+    import distributed
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # of workers that die and are replaced
+    options: dict[str, Any] = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
+    with dask.config.set({"distributed.scheduler.allowed-failures": 2, "distributed.comm.timeouts.connect": "10s"}):
+        try:
+            client = distributed.Client(address) if address else distributed.Client(n_workers=n_workers, **options)
+            client.wait_for_workers(1, timeout=60)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"no work can be done at {address}: {error}; is a scheduler there, and a worker?"
+            ) from error
+        with client:
+            _distribute(client, job, shards, bar)
+
+
+def _distribute(client: Any, job: Job, shards: Iterator[Shard], bar: Any) -> None:
+    import distributed
+
+    def submit(n_shards: int) -> list[Any]:
+        found = []
+        for shard in itertools.islice(shards, n_shards):
+            future = client.submit(_try_shard, job, shard, pure=False)
+            waiting[future.key] = shard
+            found.append(future)
+        return found
+
+    waiting: dict[str, Shard] = {}
+    # So few at once that a plan of any length takes no memory, and so many that no worker waits.
+    futures = distributed.as_completed(submit(4 * len(client.scheduler_info(n_workers=-1)["workers"])))
+    for future in futures:
+        shard, error = waiting.pop(future.key), future.exception() or future.result()
+        if isinstance(error, distributed.KilledWorker):
+            lost = lost_shard(shard, 0, "the workers that had it died")
+            write_part(job, shard, rejections_table([lost]), 0.0)
+        elif isinstance(error, ImportError):
+            raise UserError(f"the workers lack a package: {error}; install lens-modern for them, of this version")
+        elif error:
+            raise error
+        bar.update(shard.n_cutouts)
+        futures.update(submit(1))

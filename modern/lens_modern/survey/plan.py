@@ -1,0 +1,113 @@
+"""Which shards there are: a file with a line for each, of any length, and the stamps that are looked at beforehand."""
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lens_common.errors import UserError
+from lens_common.folders import replacing
+from lens_common.headers import StampError
+
+from .engine import Found, Shard, examine_shard
+from .readers import READERS, find_reader
+
+SAMPLE = 25  # stamps that tell shape, pixel scale, zero-point and noise of all
+
+
+class Plan:
+    """The shards of some sources, in a file.
+
+    Parameters
+    ----------
+    path : Path
+        To be written.
+    sources : sequence of str
+        Folders and files.
+    size : int
+        Cutouts of a shard, about.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of all shards, of the files' names, sizes and times.
+    lengths : array of int
+        Cutouts of each shard.
+
+    Raises
+    ------
+    UserError
+        If a source is missing or of no known kind, or the only one is empty or damaged.
+    """
+
+    def __init__(self, path: Path, sources: Sequence[str], size: int) -> None:
+        self._path, self._starts, self.lengths = path, array("Q"), array("Q")
+        digest = hashlib.sha256()
+        with replacing(path, "wb") as file:
+            for source in sources:
+                absolute = os.path.abspath(source)
+                for n_cutouts, kind, rows in _shards_of(Path(source), size, is_only=len(sources) == 1):
+                    self._starts.append(file.tell())
+                    self.lengths.append(n_cutouts)
+                    file.write(json.dumps([n_cutouts, kind, absolute, rows]).encode() + b"\n")
+                if os.path.isfile(source):  # of a folder each file counts
+                    digest.update(repr((os.stat(source).st_size, os.stat(source).st_mtime_ns)).encode())
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        self.digest = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def shards(self, numbers: Iterator[int] | Sequence[int]) -> Iterator[Shard]:
+        """Some of the shards, in any order."""
+        with open(self._path, "rb") as file:
+            for number in numbers:
+                file.seek(self._starts[number])
+                yield Shard(number, *json.loads(file.readline()))
+
+    def sample(self) -> list[Found]:
+        """Good stamps, spread over all shards; where there is none, what went wrong with the first cutout."""
+        step = max(1, len(self) // SAMPLE)
+        share = -(-SAMPLE // min(len(self), SAMPLE))
+        good: list[Found] = []
+        bad: list[Found] = []
+        for shard in self.shards([number for start in range(step) for number in range(start, len(self), step)]):
+            taken = 0
+            for found in examine_shard(shard._replace(rows=_spread(shard, share))):
+                if found[1].stamp is None:
+                    bad = bad or [found]
+                    continue
+                good.append(found)
+                taken += 1
+                if len(good) == SAMPLE:
+                    return good
+                if taken == share:
+                    break
+        return good or bad
+
+
+def _shards_of(source: Path, size: int, is_only: bool) -> Iterator[tuple[int, str, list]]:
+    """Shards of a source; of a damaged one among others a shard that says so."""
+    try:
+        kind = find_reader(source)
+        n_found = 0
+        for n_cutouts, rows in READERS[kind].plan(source.absolute(), size):
+            yield n_cutouts, kind, rows
+            n_found += n_cutouts
+        if not n_found:
+            raise StampError(f"{source} holds no cutout")
+    except StampError as error:
+        if is_only:
+            raise UserError(f"{error}; name other data") from error
+        yield 0, "damaged", [str(error)]
+
+
+def _spread(shard: Shard, share: int) -> list:
+    """Files of a folder in an order of which any beginning is spread over all; a container from its first row."""
+    if shard.kind != "folder":
+        return shard.rows
+    step = max(1, len(shard.rows) // share)
+    return [row for start in range(step) for row in shard.rows[start::step]]

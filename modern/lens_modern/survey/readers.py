@@ -1,0 +1,415 @@
+"""Where cutouts come from: folders of FITS files, FITS cubes and multi-extension files, HDF5 and Parquet.
+
+A reader is two functions.  ``plan`` divides a source into shards, lists that fit on a line of JSON; ``read`` goes
+through the cutouts of one shard, in any process, on any machine that sees the same files.
+"""
+
+import contextlib
+import json
+import math
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+from isal import igzip
+
+from lens_common.catalogue import walk_stamps
+from lens_common.errors import UserError
+from lens_common.headers import StampError, check_counts, read_cards
+from lens_common.layout import path_label
+from lens_common.stamps import decode_stamp, read_stamp_and_header
+
+FITS_BLOCK = 2880  # bytes
+MOST_HEADER = 1000 * FITS_BLOCK
+ROWS_AT_ONCE = 256  # of a cube, an HDF5 or a Parquet file: what is in memory
+MOST_PIXELS = 2**22  # of a cutout
+NAMES = ("stamps", "images", "stamp", "image")  # of the pixels, where a file holds several arrays
+# The header of a FITS file whose pixels follow in an extension.
+NO_PIXELS = b"".join(
+    b"%-8s= %20s" % card + 50 * b" " for card in ((b"SIMPLE", b"T"), (b"BITPIX", b"8"), (b"NAXIS", b"0"))
+)
+NO_PIXELS = (NO_PIXELS + b"END").ljust(FITS_BLOCK)
+
+
+class Cutout(NamedTuple):
+    """A row of a source, which may turn out to be no stamp.
+
+    Attributes
+    ----------
+    id, path : str
+        Identity, and where it lies: a file, or ``file#row``.
+    label : bool or None
+        Lens or not, where the source says so.
+    read : callable
+        Gives a float32 array (bands, H, W) and the header's bytes, or raises a StampError.
+    """
+
+    id: str
+    path: str
+    label: bool | None
+    read: Callable[[], tuple[np.ndarray, bytes]]
+
+
+class Reader(NamedTuple):
+    """How one kind of source is read.
+
+    Attributes
+    ----------
+    plan : callable
+        (path, size) to shards of about `size` cutouts: the number of them, and what `read` asks for.  A StampError
+        where the source is damaged, or holds none.
+    read : callable
+        (path, what `plan` said) to the cutouts, in order.  A StampError that it raises ends the shard.
+    """
+
+    plan: Callable[[Path, int], Iterator[tuple[int, list]]]
+    read: Callable[[Path, list], Iterator[Cutout]]
+
+
+def find_reader(path: Path) -> str:
+    """Name of the reader in `READERS` for a folder or a file.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or no reader for its ending.
+    StampError
+        If it is damaged.
+    """
+    if path.is_dir():
+        return "folder"
+    kind = next((kind for ending, kind in ENDINGS.items() if path.name.endswith(ending)), "")
+    if not kind or not path.exists():
+        problem = "is of no kind that is known" if path.exists() else "is no folder and no file"
+        raise UserError(f"{path} {problem}; name a folder of FITS files, or a file that ends in {', '.join(ENDINGS)}")
+    if kind != "fits":
+        return kind
+    axes = next((len(unit.shape) for unit in _walk_units(path) if unit.is_image), 0)
+    if not axes:
+        raise StampError(f"{path} holds no image; name a FITS cube, or a file with a cutout in each extension")
+    return "cube" if axes > 2 else "extensions"
+
+
+def _plan_folder(path: Path, size: int) -> Iterator[tuple[int, list]]:
+    for files in grouped(walk_stamps(path), size):
+        yield len(files), [[file.id, file.path, file.size, file.mtime_ns] for file in files]
+
+
+def _read_folder(path: Path, files: list) -> Iterator[Cutout]:
+    for stamp_id, relative, _, _ in files:
+        yield Cutout(stamp_id, relative, path_label(relative), partial(read_stamp_and_header, path / relative))
+
+
+def _plan_cube(path: Path, size: int) -> Iterator[tuple[int, list]]:
+    number, n_rows = next((k, unit.shape[0]) for k, unit in enumerate(_walk_units(path)) if unit.is_image)
+    for start, stop in _row_ranges(n_rows, size if _is_seekable(path) else n_rows):
+        yield stop - start, [number, start, stop]
+
+
+def _read_cube(path: Path, rows: list) -> Iterator[Cutout]:
+    number, start, stop = rows
+    with _as_error(path), _open_fits(path) as units:
+        _check_size(units[number].shape)
+        header = units[number].header.tostring(endcard=False).encode("latin-1", "replace")
+        for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
+            yield from _cutouts(path, first, units[number].section[first:last], header)
+
+
+def _plan_extensions(path: Path, size: int) -> Iterator[tuple[int, list]]:
+    found = [(unit.name, str(number), unit) for number, unit in enumerate(_walk_units(path)) if unit.is_image]
+    named = Counter(name for name, *_ in found)
+    places = [[name if name and named[name] == 1 else number, unit.start, unit.stop] for name, number, unit in found]
+    for group in grouped(places, size if _is_seekable(path) else len(places)):
+        yield len(group), group
+
+
+def _read_extensions(path: Path, places: list) -> Iterator[Cutout]:
+    """Each extension as a FITS file of its own."""
+    with _as_error(path), _open_bytes(path) as file:
+        for row, start, stop in places:
+            file.seek(start)
+            content = file.read(min(stop - start, 8 * MOST_PIXELS))
+            whole = NO_PIXELS + content if start else content
+            yield Cutout(f"{path.name}#{row}", f"{path.name}#{row}", None, partial(decode_stamp, whole))
+
+
+def _plan_hdf5(path: Path, size: int) -> Iterator[tuple[int, list]]:
+    with _as_error(path), h5py.File(path) as file:
+        arrays: dict[str, h5py.Dataset] = {}
+        file.visititems(lambda name, node: arrays.update({name: node} if isinstance(node, h5py.Dataset) else {}))
+        name = _choose(
+            path, {name: array.ndim in (3, 4) and array.dtype.kind in "iuf" for name, array in arrays.items()}
+        )
+        n_rows = len(arrays[name])
+    for start, stop in _row_ranges(n_rows, size):
+        yield stop - start, [name, start, stop]
+
+
+def _read_hdf5(path: Path, rows: list) -> Iterator[Cutout]:
+    name, start, stop = rows
+    with _as_error(path), h5py.File(path) as file:
+        array = file[name]
+        _check_size(array.shape)
+        header = _cards({**file.attrs, **array.attrs})
+        beside = {key: array.parent[key] for key in ("id", "is_lens") if key in array.parent}
+        for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
+            known = {key: column[first:last].tolist() for key, column in beside.items()}
+            yield from _cutouts(path, first, array[first:last], header, known)
+
+
+def _plan_parquet(path: Path, size: int) -> Iterator[tuple[int, list]]:
+    with _as_error(path), pq.ParquetFile(path) as file:
+        name = _choose(path, {field.name: _depth(field.type) > 0 for field in file.schema_arrow})
+        _shape(path, file.schema_arrow.field(name), file.schema_arrow.metadata)
+        lengths = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    first = start = n_rows = 0
+    for group, length in enumerate(lengths):
+        n_rows += length
+        if n_rows >= size or group + 1 == len(lengths):
+            yield n_rows, [name, list(range(first, group + 1)), start]
+            first, start, n_rows = group + 1, start + n_rows, 0
+
+
+def _read_parquet(path: Path, rows: list) -> Iterator[Cutout]:
+    name, groups, first = rows
+    with _as_error(path), pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
+        schema = file.schema_arrow
+        shape = _shape(path, schema.field(name), schema.metadata)
+        _check_size((1, *shape))
+        about = {**(schema.metadata or {}), **(schema.field(name).metadata or {})}
+        header = _cards({key.decode(): value.decode("utf-8", "replace") for key, value in about.items()})
+        columns = [key for key in ("id", "is_lens") if key in schema.names]
+        for batch in file.iter_batches(ROWS_AT_ONCE, groups, columns=[name, *columns], use_threads=False):
+            known = {key: batch.column(key).to_pylist() for key in columns}
+            column = batch.column(name)
+            reads = [partial(_listed_pixels, column[row], shape, header) for row in range(len(batch))]
+            yield from _named(path, first, reads, known)
+            first += len(batch)
+
+
+def _listed_pixels(scalar: Any, shape: tuple[int, ...], header: bytes) -> tuple[np.ndarray, bytes]:
+    """Pixels of a list, or of lists of lists."""
+    if not scalar.is_valid:
+        raise StampError("no pixels")
+    values = scalar.values
+    while (
+        pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type)
+    ):
+        values = values.flatten()
+    if len(values) != math.prod(shape):
+        raise StampError(f"{len(values)} pixels; {shape} needs {math.prod(shape)}")
+    return _as_stamp(values.to_numpy(zero_copy_only=False).reshape(shape)), header
+
+
+def _plan_damaged(path: Path, size: int) -> Iterator[tuple[int, list]]:
+    raise NotImplementedError(f"{path} is called damaged when its own reader fails")
+
+
+def _read_damaged(path: Path, rows: list) -> Iterator[Cutout]:
+    raise StampError(rows[0])
+
+
+READERS = {
+    "folder": Reader(_plan_folder, _read_folder),
+    "cube": Reader(_plan_cube, _read_cube),
+    "extensions": Reader(_plan_extensions, _read_extensions),
+    "hdf5": Reader(_plan_hdf5, _read_hdf5),
+    "parquet": Reader(_plan_parquet, _read_parquet),
+    "damaged": Reader(_plan_damaged, _read_damaged),
+}
+ENDINGS = {
+    **dict.fromkeys((".fits", ".fits.gz", ".fits.fz"), "fits"),
+    **dict.fromkeys((".h5", ".hdf5"), "hdf5"),
+    ".parquet": "parquet",
+}
+
+
+def _cutouts(
+    path: Path, first: int, pixels: np.ndarray, header: bytes, known: dict[str, list] | None = None
+) -> Iterator[Cutout]:
+    """Rows (n, H, W) or (n, bands, H, W) of an array in a file."""
+    reads = [partial(_row_and_header, row, header) for row in pixels]
+    return _named(path, first, reads, known or {})
+
+
+def _row_and_header(row: np.ndarray, header: bytes) -> tuple[np.ndarray, bytes]:
+    return _as_stamp(row), header
+
+
+def _as_stamp(pixels: np.ndarray) -> np.ndarray:  # (H, W) or (bands, H, W)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and counted as such
+        stamp = np.asarray(pixels, np.float32)
+    return stamp[None] if stamp.ndim == 2 else stamp
+
+
+def _named(path: Path, first: int, reads: list, known: dict[str, list]) -> Iterator[Cutout]:
+    """Cutouts of rows from `first` on, with the ids and labels that the file holds for them."""
+    ids, labels = (known.get(key, [None] * len(reads)) for key in ("id", "is_lens"))
+    for row, (read, stamp_id, label) in enumerate(zip(reads, ids, labels, strict=True), first):
+        text = stamp_id.decode("utf-8", "replace") if isinstance(stamp_id, bytes) else stamp_id
+        place = f"{path.name}#{row}"
+        yield Cutout(place if text is None else str(text), place, bool(label) if label in (0, 1) else None, read)
+
+
+def _cards(about: dict[str, Any]) -> bytes:
+    """Pixel scale and zero-point that a file states as attributes, as cards of a header."""
+    keys = {"PIXSCALE": "pixel_scale_arcsec", "MAGZERO": "zero_point_mag"}
+    return b"".join(f"{key:8}= {about[name]}".encode().ljust(80) for key, name in keys.items() if name in about)
+
+
+def _choose(path: Path, fits_in: dict[str, bool]) -> str:
+    """Name of the array that holds the pixels."""
+    found = [name for name, is_one in fits_in.items() if is_one]
+    named = [name for key in NAMES for name in found if name.rsplit("/", 1)[-1] == key]
+    if named or len(found) == 1:
+        return (named or found)[0]
+    raise StampError(
+        f"{path} holds {'no array' if not found else 'several arrays'} of numbers that could be cutouts, among "
+        f"{', '.join(fits_in) or 'nothing'}; name one {NAMES[0]}: (N, H, W) or (N, bands, H, W), or in Parquet lists"
+    )
+
+
+def _depth(kind: pa.DataType) -> int:
+    """How deep lists of numbers are nested; 0 for anything else."""
+    depth = 0
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    return depth if pa.types.is_integer(kind) or pa.types.is_floating(kind) else 0
+
+
+def _shape(path: Path, field: pa.Field, metadata: dict[bytes, bytes] | None) -> tuple[int, ...]:
+    """Shape (H, W) or (bands, H, W) of the lists of a column: as it or the file says, as it is nested, or a square."""
+    said = (field.metadata or {}).get(b"shape") or (metadata or {}).get(b"shape")
+    lengths, kind = [], field.type
+    while pa.types.is_fixed_size_list(kind):
+        lengths.append(kind.list_size)
+        kind = kind.value_type
+    with contextlib.suppress(ValueError, TypeError):
+        shape = tuple(map(int, json.loads(said))) if said else tuple(lengths)
+        side = math.isqrt(math.prod(shape))
+        if len(shape) == 1 and side**2 == shape[0]:
+            return side, side
+        if len(shape) in (2, 3):
+            return shape
+    raise StampError(
+        f"{path}: the shape of the lists in {field.name} is unknown; write metadata shape, such as [1, 45, 45], "
+        "or lists of a fixed size"
+    )
+
+
+def _check_size(shape: tuple[int, ...]) -> None:
+    """Refuse rows so large that some of them would fill the memory."""
+    if math.prod(shape[1:]) > MOST_PIXELS:
+        raise StampError(f"cutouts of {shape[1:]} pixels; at most {MOST_PIXELS} pixels are read")
+
+
+def grouped(items: Iterable[Any], size: int) -> Iterator[list]:
+    """Lists of `size` items, the last one shorter."""
+    rest = iter(items)
+    while group := list(islice(rest, size)):
+        yield group
+
+
+def _row_ranges(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int]]:
+    return ((first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+def _is_seekable(path: Path) -> bool:
+    """Whether a shard can begin in the middle; what is gzipped is read from its beginning."""
+    return path.suffix != ".gz"
+
+
+class _Unit(NamedTuple):
+    """An HDU: name, whether it holds an image, shape of that, its first byte and the first behind it."""
+
+    name: str
+    is_image: bool
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def _walk_units(path: Path) -> Iterator[_Unit]:
+    """Go through the HDUs of a file without reading their data; a hundred times faster than astropy.
+
+    References
+    ----------
+    FITS standard 4.0, sections 3.3, 4.4.1 and 10.1.
+    """
+    with _as_error(path), _open_bytes(path) as file:
+        start = 0
+        while header := _read_header(file):
+            check_counts(header)
+            cards = read_cards(header)
+            is_packed = _word(cards, "ZIMAGE") == "T"
+            n_bytes = abs(_whole(cards, "BITPIX")) // 8
+            if _whole(cards, "NAXIS"):
+                n_bytes *= _whole(cards, "GCOUNT", 1) * (_whole(cards, "PCOUNT") + math.prod(_axes(cards, "")))
+            shape = _axes(cards, "Z" if is_packed else "")
+            is_image = (is_packed or _word(cards, "XTENSION") in ("", "IMAGE")) and math.prod(shape) > 0 < len(shape)
+            stop = file.tell() + (-(-n_bytes // FITS_BLOCK) * FITS_BLOCK if _whole(cards, "NAXIS") else 0)
+            yield _Unit(_word(cards, "EXTNAME"), is_image, shape, start, stop)
+            start = file.seek(stop)
+
+
+def _read_header(file: Any) -> bytes:
+    """Blocks up to the one with END; nothing at the end of the file."""
+    header = b""
+    while len(header) < MOST_HEADER:
+        block = file.read(FITS_BLOCK)
+        header += block
+        if re.search(rb"END {77}", block):
+            return header
+        if len(block) < FITS_BLOCK:
+            break
+    if header.strip(b"\0 "):
+        raise StampError("a header has no end")
+    return b""
+
+
+def _axes(cards: dict[str, str], prefix: str) -> tuple[int, ...]:
+    return tuple(_whole(cards, f"{prefix}NAXIS{axis}") for axis in range(_whole(cards, f"{prefix}NAXIS"), 0, -1))
+
+
+def _word(cards: dict[str, str], key: str) -> str:
+    return cards.get(key, "").split("/")[0].strip(" '")
+
+
+def _whole(cards: dict[str, str], key: str, default: int = 0) -> int:
+    return int(_word(cards, key)) if key in cards else default
+
+
+def _open_bytes(path: Path) -> Any:
+    return open(path, "rb") if _is_seekable(path) else igzip.open(path)
+
+
+@contextlib.contextmanager
+def _open_fits(path: Path) -> Iterator[Any]:
+    # With uint, astropy passes over the BLANK of unsigned integers.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        with fits.open(path, memmap=False, uint=False) as units:
+            yield units
+
+
+@contextlib.contextmanager
+def _as_error(path: Path) -> Iterator[None]:
+    """Any error of a reading library, which raise many kinds for damaged files, as one of ours."""
+    try:
+        yield
+    except StampError as error:
+        raise StampError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except Exception as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise StampError(f"{path} cannot be read: {what}") from error

@@ -1,0 +1,220 @@
+"""The verb ``score`` of lens-modern: plan, work off, merge; killed anywhere, it goes on where it was."""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from lens_common import __version__
+from lens_common.commands import chosen_run, provenance, restore_run
+from lens_common.domain import Domain, match_stamps, read_domain, unit_warnings
+from lens_common.errors import UserError
+from lens_common.folders import exclusive
+from lens_common.layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
+from lens_common.progress import progress_bar
+from lens_common.quality import describe_filter
+from lens_common.runs import write_json
+from lens_common.simulator import simulate_stamp
+from lens_common.stamps import Dataset, most_common
+
+from .engine import Job, as_dataset, open_network, work_off
+from .merge import Contents, merge_parts, survey_parts
+from .networks import PRECISIONS, check_precision, write_network
+from .plan import Plan
+from .readers import ENDINGS
+from .tables import WRITERS, table_hash
+
+PARTS_VERSION = 1  # raised where parts of before would no longer do
+SHARD = 4096  # cutouts; the ResNet takes ten seconds of a core for them
+MANY = 2 * SHARD
+CHECKED_MOCKS = 1000  # by whose scores a reduced precision is judged, beside the sample
+MOCK_SHAPE = (1, 45)
+
+
+def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """Extend ``score`` of the command line; see `lens_common.cli.build_parser`."""
+    parser = verb("score", "score cutouts, however many", "cutouts.h5 --workers 8 --out scores.parquet", score)
+    parser.add_argument(
+        "more",
+        nargs="*",
+        metavar="DATA",
+        help=f"further ones; files end in {', '.join(ENDINGS)}: a FITS cube, a FITS file with a cutout in each "
+        "extension, an array (N, H, W) or (N, bands, H, W), a column of lists",
+    )
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="processes; by default one a core, for few cutouts one"
+    )
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="scheduler of a Dask cluster that sees the same files, as tcp://host:8786"
+    )
+    parser.add_argument(
+        "--shard-size",
+        type=_positive,
+        default=SHARD,
+        metavar="N",
+        help="cutouts that are scored, kept and, if a process dies, lost together; default %(default)s",
+    )
+
+
+def score(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Score every cutout, shard by shard; the parts are kept until the table is whole."""
+    out = Path(options.out)
+    if out.suffix not in WRITERS:
+        raise UserError(f"--out must end in {', '.join(WRITERS)}, got {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parts = out.with_name(f"{out.name}.parts").absolute()
+    parts.mkdir(exist_ok=True)
+    with exclusive(parts / ".lock", wait=False):
+        try:
+            _score(backend, options, out, parts)
+        finally:
+            if not (parts / "job.json").exists():  # nothing was begun
+                shutil.rmtree(parts, ignore_errors=True)
+
+
+def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: Path) -> None:
+    started = time.monotonic()
+    run, sources = chosen_run(options), [options.data, *options.more]
+    estimator, weights = restore_run(backend, run, options.model)
+    about = provenance(run, weights, backend)
+    about["precision"] = "float32" if options.precision == "auto" else options.precision
+    domain, name = read_domain(run), ", ".join(sources)
+    plan = Plan(parts / "shards.jsonl", sources, options.shard_size)
+    data = _look(plan, name)
+    matched = match_stamps(data, domain, options.resample)
+    if matched.resampled:
+        _say(f"stamps of {matched.resampled}")
+    for sentence in unit_warnings(matched, domain):
+        _say(sentence)
+    on_cpu = torch.empty(0).device.type == "cpu" and about["precision"] in PRECISIONS
+    job = Job(
+        parts=str(parts),
+        run=os.path.abspath(run),
+        network=str(parts / "network.xml") if on_cpu else "",
+        precision=about["precision"],
+        device=options.device,
+        shape=data.stamps.shape[1:],
+        pixel_scale_arcsec=None if np.isnan(data.pixel_scale_arcsec) else data.pixel_scale_arcsec,
+        zero_point_mag=None if np.isnan(data.zero_point_mag) else data.zero_point_mag,
+        resample=options.resample,
+        thresholds=tuple((options.filter or {}).items()),
+    )
+    _go_on(parts / "job.json", [plan.digest, about["model_hash"], job.precision, job.resample, job.thresholds])
+    if on_cpu:
+        about["versions"]["openvino"] = importlib.metadata.version("openvino")
+        if not Path(job.network).exists():
+            write_network(Path(job.network), estimator, about["model"], about["model_hash"])
+    if about["precision"] == "bfloat16":
+        about["precision_check"] = _check(job, matched, domain)
+    _work_off(job, plan, options)
+    files = [job.part(number) for number in range(len(plan))]
+    contents = survey_parts(files)
+    if not contents.size.n_rows:
+        shutil.rmtree(parts)
+        raise UserError(
+            f"the filter {describe_filter(options.filter)} leaves no stamp of {name}; loosen it, it is in counts as "
+            "the 2018 mocks are"
+        )
+    _write(out, files, contents, {**about, **({"resampled": matched.resampled} if matched.resampled else {})}, name)
+    shutil.rmtree(parts)
+    hours = contents.cpu_seconds / contents.size.n_rows * 1e6 / 3600
+    print(f"{contents.size.n_rows} stamps scored, {contents.n_above} above 0.5: {out}")
+    print(
+        f"{time.monotonic() - started:.0f} s here, {contents.cpu_seconds:.0f} s of processors in all: "
+        f"{hours:.2g} hours of a processor for a million"
+    )
+
+
+def _look(plan: Plan, name: str) -> Dataset:
+    """Some stamps of a plan, with the shape, pixel scale and zero-point that most of them have."""
+    found = plan.sample()
+    rejection = found[0][1].rejection
+    shapes = [outcome.stamp.shape for _, outcome in found if outcome.stamp is not None]
+    if not shapes and rejection:
+        raise UserError(
+            f"none of the {sum(plan.lengths)} cutouts of {name} gives a stamp; "
+            f"the first, {rejection.path}: {rejection.reason}"
+        )
+    shape = max(shapes, key=shapes.count)
+    found = [
+        (cutout, outcome) for cutout, outcome in found if outcome.stamp is not None and outcome.stamp.shape == shape
+    ]
+    scale = most_common([outcome.pixel_scale_arcsec for _, outcome in found])
+    zero_point = most_common([outcome.zero_point_mag for _, outcome in found])
+    if all(parse_name(cutout.path.rsplit("/", 1)[-1]) for cutout, _ in found):
+        scale, zero_point = (
+            known if np.isnan(said) else said
+            for said, known in ((scale, PIXEL_SCALE_ARCSEC), (zero_point, ZERO_POINT_MAG))
+        )
+    return as_dataset(name, found, scale, zero_point)
+
+
+def _check(job: Job, data: Dataset, domain: Domain) -> dict[str, float]:
+    """Judge a reduced precision by the sample and, where the network takes them, by mocks."""
+    stamps, labels = [np.asarray(data.stamps, np.float32)], [data.labels]
+    if (domain.n_bands, domain.side) == MOCK_SHAPE:
+        _say(f"simulating {CHECKED_MOCKS} mocks, to see what {job.precision} does to their scores")
+        mocks = [simulate_stamp(number, number % 2 == 0) for number in range(CHECKED_MOCKS)]
+        stamps.append(np.stack([mock.stamp for mock in mocks])[:, None])
+        labels.append(np.arange(CHECKED_MOCKS) % 2 == 0)
+    exact, scaling = open_network(job.in_float32())
+    reduced, _ = open_network(job)
+    found = check_precision(exact, reduced, scaling.transform(np.concatenate(stamps)), np.concatenate(labels))
+    _say(", ".join(f"{key} {value:.2g}" for key, value in found.items()))
+    return found
+
+
+def _go_on(path: Path, task: list) -> None:
+    """Begin a task, or go on with the same; parts of another are refused."""
+    digest = hashlib.sha256(json.dumps([PARTS_VERSION, __version__, *task]).encode()).hexdigest()
+    if not path.exists():
+        write_json(path, {"digest": digest})
+    elif json.loads(path.read_text())["digest"] != digest:
+        raise UserError(
+            f"{path.parent} holds the beginning of another task: other data, network or options; end that one with its "
+            "own command, remove the folder, or choose another --out"
+        )
+
+
+def _work_off(job: Job, plan: Plan, options: argparse.Namespace) -> None:
+    pending = [number for number in range(len(plan)) if not job.part(number).exists()]
+    total, left = sum(plan.lengths), sum(plan.lengths[number] for number in pending)
+    if left < total:
+        _say(f"going on: {total - left} of {total} cutouts are done")
+    # Processes are worth their start for many cutouts; torch has threads of its own.
+    n_workers = options.workers or (len(os.sched_getaffinity(0)) if job.network and left > MANY else 1)
+    with progress_bar("scoring", total, "stamp", done=total - left) as bar:
+        if pending:
+            work_off(job, plan.shards(pending), min(n_workers, len(pending)), options.dask, bar)
+
+
+def _write(out: Path, files: list[Path], contents: Contents, about: dict[str, Any], name: str) -> None:
+    """Write table, rejections and the JSON beside."""
+    said = {"data": name, "data_hash": contents.data_hash, "n_stamps": contents.size.n_rows}
+    flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+    n_rejected = merge_parts(files, contents, out, {**said, **flat})
+    if n_rejected:
+        _say(f"{n_rejected} cutouts set aside or repaired: {out.stem}-rejected.csv says why")
+    cost = {"cpu_seconds": round(contents.cpu_seconds, 1)}
+    write_json(out.with_suffix(".json"), {**said, "sha256": table_hash(out), **about, **cost})
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text}")
+    return int(text)
