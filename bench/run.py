@@ -14,8 +14,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
-BENCHMARKS = ("loading", "preparing", "rendering", "compiling", "resnet", "twins")
-SIDES = dict.fromkeys(BENCHMARKS, "legacy")
+BENCHMARKS = ("loading", "preparing", "rendering", "compiling", "resnet", "twins", "survey")
+SIDES = {**dict.fromkeys(BENCHMARKS, "legacy"), "survey": "modern"}
 
 
 def main(names):

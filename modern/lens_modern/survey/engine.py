@@ -40,6 +40,7 @@ PART_SCHEMA = pa.schema(
         ("reason", pa.string()),
     ]
 )
+DAMAGED = "damaged"  # kind of a shard that stands for a source that could not be planned; its row says why
 Found = tuple[Cutout, Outcome]
 
 
@@ -51,7 +52,7 @@ class Shard(NamedTuple):
     number, n_cutouts : int
         From 0 on; how many there are.
     kind, path : str
-        Key of `lens_modern.survey.readers.READERS`; the source, absolute.
+        Key of `lens_modern.survey.readers.READERS`, or `DAMAGED`; the source, absolute.
     rows : list
         For the reader.
     """
@@ -175,6 +176,8 @@ def examine_shard(
     """
     n_read = 0
     try:
+        if shard.kind == DAMAGED:
+            raise StampError(shard.rows[0])
         for cutout in READERS[shard.kind].read(Path(shard.path), shard.rows):
             outcome = examine_stamp(cutout.id, cutout.path, cutout.read, shape)
             scale = outcome.pixel_scale_arcsec

@@ -11,7 +11,7 @@ from lens_common.errors import UserError
 from lens_common.folders import replacing
 from lens_common.headers import StampError
 
-from .engine import Found, Shard, examine_shard
+from .engine import DAMAGED, Found, Shard, examine_shard
 from .readers import READERS, find_reader
 
 SAMPLE = 25  # stamps that tell shape, pixel scale, zero-point and noise of all
@@ -102,7 +102,7 @@ def _shards_of(source: Path, size: int, is_only: bool) -> Iterator[tuple[int, st
     except StampError as error:
         if is_only:
             raise UserError(f"{error}; name other data") from error
-        yield 0, "damaged", [str(error)]
+        yield 0, DAMAGED, [str(error)]
 
 
 def _spread(shard: Shard, share: int) -> list:

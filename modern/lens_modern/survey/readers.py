@@ -212,21 +212,12 @@ def _listed_pixels(scalar: Any, shape: tuple[int, ...], header: bytes) -> tuple[
     return _as_stamp(values.to_numpy(zero_copy_only=False).reshape(shape)), header
 
 
-def _plan_damaged(path: Path, size: int) -> Iterator[tuple[int, list]]:
-    raise NotImplementedError(f"{path} is called damaged when its own reader fails")
-
-
-def _read_damaged(path: Path, rows: list) -> Iterator[Cutout]:
-    raise StampError(rows[0])
-
-
 READERS = {
     "folder": Reader(_plan_folder, _read_folder),
     "cube": Reader(_plan_cube, _read_cube),
     "extensions": Reader(_plan_extensions, _read_extensions),
     "hdf5": Reader(_plan_hdf5, _read_hdf5),
     "parquet": Reader(_plan_parquet, _read_parquet),
-    "damaged": Reader(_plan_damaged, _read_damaged),
 }
 ENDINGS = {
     **dict.fromkeys((".fits", ".fits.gz", ".fits.fz"), "fits"),
