@@ -36,6 +36,9 @@ COLUMNS = {
     "einstein_radius": ("arcsec", "of the lens; 0 for a non-lens"),
     "snr": (None, "total signal-to-noise ratio of the source, without noise or field galaxies"),
     "z_source": (None, "redshift of the source"),
+    "source_flux": ("ct", "of the source or the non-lens, in all, without lensing"),
+    "source_radius": ("arcsec", "half-light radius of its galaxy, without lensing"),
+    "source_offset": ("arcsec", "of that galaxy from the middle of the stamp, without lensing"),
     "seed": (None, "seed that makes this stamp again"),
 }
 NAMED_PARAMETERS = ("velocity_dispersion", "axis_ratio", "position_angle", "z_lens", "magnification")

@@ -248,6 +248,9 @@ def _catalogue_row(mock: Mock, relative_path: str) -> Dict[str, Any]:
         "einstein_radius": mock.einstein_radius_arcsec,
         "snr": mock.snr,
         "z_source": mock.z_source,
+        "source_flux": mock.source_flux_counts,
+        "source_radius": mock.source_radius_arcsec,
+        "source_offset": mock.source_offset_arcsec,
         "seed": mock.seed,
     }
 

@@ -47,6 +47,11 @@ class Mock:
         Total signal-to-noise ratio sqrt(sum(signal^2 / variance)) of the noise-free main object alone
         (lensed source, or the non-lens's object), without field galaxies and background.
     z_source : float
+    source_flux_counts : float
+        Of the main object with clumps and companion, without lensing.
+    source_radius_arcsec, source_offset_arcsec : float
+        Half-light radius of the galaxy in the main object, and its distance from the middle of the stamp, without
+        lensing.
     seed : int
         With the class and the prior it makes this stamp again.
     """
@@ -57,6 +62,9 @@ class Mock:
     einstein_radius_arcsec: float
     snr: float
     z_source: float
+    source_flux_counts: float
+    source_radius_arcsec: float
+    source_offset_arcsec: float
     seed: int
 
 
@@ -154,7 +162,19 @@ def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR) -> Mock:
         lens.velocity_dispersion_km_s, lens.axis_ratio, lens.position_angle_deg, lens.z_lens, magnification
     )
     snr = float(np.sqrt(np.sum(source_counts**2 / variance)))
-    return Mock(stamp.astype(np.float32), bool(is_lens), truth, radius_arcsec, snr, lens.z_source, int(seed))
+    galaxy = scene.source[0]
+    return Mock(
+        stamp=stamp.astype(np.float32),
+        is_lens=bool(is_lens),
+        truth=truth,
+        einstein_radius_arcsec=radius_arcsec,
+        snr=snr,
+        z_source=lens.z_source,
+        source_flux_counts=factor * source_flux,
+        source_radius_arcsec=galaxy.radius_pixels * PIXEL_SCALE_ARCSEC,
+        source_offset_arcsec=math.hypot(*galaxy.centre_pixels) * PIXEL_SCALE_ARCSEC,
+        seed=int(seed),
+    )
 
 
 def noise_variance(counts: np.ndarray, sky_sigma: float, gain: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from lens_common import mocks
 from lens_common.errors import UserError
 from lens_common.layout import DATASET_FOLDER, parse_name, path_label, stamp_id
 from lens_common.mocks import make_mocks, simulate_stamp
+from lens_common.simulator import draw_scene
 
 
 def files_below(folder):
@@ -57,6 +58,20 @@ def test_ids_are_those_of_the_layout(small_catalogue):
 
 def test_the_catalogue_carries_units(small_catalogue):
     assert str(small_catalogue["velocity_dispersion"].unit) == "km / s"
+
+
+def test_the_catalogue_knows_the_source_of_each_lens(small_catalogue):
+    for row in small_catalogue[small_catalogue["is_lens"] == 1]:
+        scene, _ = draw_scene(np.random.RandomState([int(row["seed"]), 1]), True)
+        galaxy = scene.source[0]
+        assert row["source_flux"] == pytest.approx(sum(profile.flux_counts for profile in scene.source))
+        assert row["source_radius"] == pytest.approx(0.18 * galaxy.radius_pixels)
+        assert row["source_offset"] == pytest.approx(0.18 * np.linalg.norm(galaxy.centre_pixels))
+    assert [str(small_catalogue[f"source_{name}"].unit) for name in ("flux", "radius", "offset")] == [
+        "ct",
+        "arcsec",
+        "arcsec",
+    ]
 
 
 def test_the_seed_of_the_catalogue_makes_the_stamp_again(small_set, small_catalogue):
