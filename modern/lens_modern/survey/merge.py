@@ -19,7 +19,7 @@ from lens_common.stamps import SET_ASIDE, Rejection
 from .readers import grouped
 from .tables import COLUMNS, Size, ascii_text, open_table
 
-SORTED_AT_ONCE = 100_000  # rows in memory, of about 100 bytes
+SORTED_AT_ONCE = 20_000  # rows in memory, of about 300 bytes
 FILES_AT_ONCE = 100
 
 
