@@ -16,7 +16,7 @@ from lens_common.scaling import Raw
 
 from ..export import Scorer
 
-BATCH = 64  # stamps; of one shape, so that a stamp's score does not depend on its neighbours
+BATCH = 32  # stamps; of one shape, so that a stamp's score does not depend on its neighbours
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 # What a reduced precision may move: a score, and the AUROC of stamps with labels.
 MOST_SCORE, MOST_AUROC = 0.01, 0.001
@@ -72,6 +72,7 @@ class CompiledNetwork:
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": 1,
             "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # else the threads of all workers are bound to the same core
         }
         self._request = openvino.Core().compile_model(path, "CPU", options).create_infer_request()
         self._batch = np.zeros(tuple(self._request.model_inputs[0].shape), np.float32)
