@@ -181,7 +181,7 @@ def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]]
     scored.add_argument("data", metavar="DATA", help="any folder above the stamps")
     _add_network(scored)
     scored.add_argument(
-        "--out", required=True, metavar="FILE", help="score table, .csv; FILE.json is written beside it"
+        "--out", required=True, metavar="FILE", help="score table; a JSON file of the same name is written beside it"
     )
     _add_resample(scored)
     _add_filter(scored, "set flagged stamps aside, with the reason in FILE-rejected.csv")
@@ -203,7 +203,7 @@ def build_parser(backend: ModuleType, extra_verbs: Sequence[Callable[..., None]]
     which = mapped.add_mutually_exclusive_group()
     which.add_argument("--ids", metavar="FILE", help="text file that names the stamps, one id a line")
     which.add_argument(
-        "--most", type=_positive, default=12, metavar="N", help="the N of the highest scores; default %(default)s"
+        "--most", type=positive, default=12, metavar="N", help="the N of the highest scores; default %(default)s"
     )
     _add_resample(mapped)
     mapped.add_argument("--out", required=True, metavar="FILE.png", help="the picture; FILE.npz holds all arrays")
@@ -322,9 +322,10 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read an option that counts something."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number of stamps is 1 or more, got {text}")
+        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text}")
     return int(text)
 
 

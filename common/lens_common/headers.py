@@ -91,7 +91,7 @@ def pixel_scale_arcsec(cards: Dict[str, str]) -> float:
     ----------
     FITS standard 4.0, section 8.2; Greisen & Calabretta 2002, A&A 395, 1061, section 2.1.
     """
-    celestial = all(CELESTIAL.match(_text(cards, f"CTYPE{axis}")) for axis in (1, 2))
+    celestial = all(CELESTIAL.match(card_text(cards, f"CTYPE{axis}")) for axis in (1, 2))
     width, height = (_column_arcsec(cards, axis) if celestial else math.nan for axis in (1, 2))
     if not 0 < width * height < math.inf:
         width = height = next((value for value in (_number(cards, key) for key in SCALE_KEYS) if value > 0), math.nan)
@@ -114,11 +114,12 @@ def _column_arcsec(cards: Dict[str, str], axis: int) -> float:
             degrees = _number(cards, f"CD{row}_{axis}", 0.0)
         else:
             degrees = _number(cards, f"CDELT{row}") * _number(cards, f"PC{row}_{axis}", float(row == axis))
-        column.append(degrees * ARCSEC_PER_UNIT.get(_text(cards, f"CUNIT{row}"), math.nan))
+        column.append(degrees * ARCSEC_PER_UNIT.get(card_text(cards, f"CUNIT{row}"), math.nan))
     return math.hypot(*column)
 
 
-def _text(cards: Dict[str, str], key: str) -> str:
+def card_text(cards: Dict[str, str], key: str) -> str:
+    """Value of a card as text, less quotes and comment; empty where there is no such card."""
     return cards.get(key, "").split("/")[0].strip(" '")
 
 
@@ -127,7 +128,7 @@ def _number(cards: Dict[str, str], key: str, default: float = math.nan) -> float
     if key not in cards:
         return default
     try:
-        value = float(_text(cards, key).replace("D", "E"))  # FITS allows both letters
+        value = float(card_text(cards, key).replace("D", "E"))  # FITS allows both letters
     except ValueError:
         return math.nan
     return value if math.isfinite(value) else math.nan

@@ -435,17 +435,14 @@ def _decode(
                 bar.update(len(outcome))
     rejected = {row: outcome.rejection for row, outcome in enumerate(outcomes) if outcome.rejection}
     rows = [row for row, outcome in enumerate(outcomes) if outcome.digest]
-    scale = most_common([outcomes[row].pixel_scale_arcsec for row in rows])
+    scale, zero_point = pixels_of_most([(files[row].path, outcomes[row]) for row in rows])
     first_of: Dict[str, int] = {}
     for row in rows:
-        found = outcomes[row].pixel_scale_arcsec
-        if differs(found, scale):
-            reason = f"pixels of {found:.3g} arcsec; the other stamps have {scale:.3g}"
-        elif first_of.setdefault(files[row].id, row) != row:
+        reason = unlike_others(outcomes[row], scale)
+        if not reason and first_of.setdefault(files[row].id, row) != row:
             reason = f"same id as {files[first_of[files[row].id]].path}"
-        else:
-            continue
-        rejected[row] = Rejection(files[row].id, files[row].path, SET_ASIDE, 0, reason)
+        if reason:
+            rejected[row] = Rejection(files[row].id, files[row].path, SET_ASIDE, 0, reason)
     rows = sorted(first_of.values())
     if not rows:
         first = rejected[min(rejected)]
@@ -453,15 +450,13 @@ def _decode(
             f"none of the {len(files)} files below {folder} gives a stamp; the first, {first.path}: {first.reason}"
         )
     _compact(target, rows, n_pixels)
-    zero_point = most_common([outcomes[row].zero_point_mag for row in rows])
-    in_layout = all(parse_name(files[row].path.rsplit("/", 1)[-1]) for row in rows)
     return {
         "shape": shape,
         "rows": rows,
         "digests": [outcomes[row].digest for row in rows],
         "rejected": [asdict(rejected[row]) for row in sorted(rejected)],
-        "pixel_scale_arcsec": PIXEL_SCALE_ARCSEC if in_layout and np.isnan(scale) else scale,
-        "zero_point_mag": ZERO_POINT_MAG if in_layout and np.isnan(zero_point) else zero_point,
+        "pixel_scale_arcsec": scale,
+        "zero_point_mag": zero_point,
     }
 
 
@@ -512,7 +507,40 @@ def examine_stamp(
     return Outcome(stamp, digest, repaired, scale, zero_point)
 
 
-def most_common(values: List[float]) -> float:
+def pixels_of_most(found: Sequence[Tuple[str, Outcome]]) -> Tuple[float, float]:
+    """Pixel scale [arcsec] and zero-point [mag] that most stamps state; where none does, those that the names tell.
+
+    Parameters
+    ----------
+    found : sequence of (str, Outcome)
+        Paths, and stamps that were read.
+
+    Returns
+    -------
+    tuple of float
+        NaN for what is not known.
+    """
+    scale, zero_point = (
+        _most_common([getattr(outcome, name) for _, outcome in found])
+        for name in ("pixel_scale_arcsec", "zero_point_mag")
+    )
+    if all(parse_name(path.rsplit("/", 1)[-1]) for path, _ in found):  # the 2018 mocks
+        scale, zero_point = (
+            known if np.isnan(said) else said
+            for said, known in ((scale, PIXEL_SCALE_ARCSEC), (zero_point, ZERO_POINT_MAG))
+        )
+    return scale, zero_point
+
+
+def unlike_others(outcome: Outcome, scale_arcsec: Optional[float]) -> str:
+    """Say why a stamp does not go with others whose pixels have that scale; empty where it does."""
+    found = outcome.pixel_scale_arcsec
+    if scale_arcsec is None or not differs(found, scale_arcsec):
+        return ""
+    return f"pixels of {found:.3g} arcsec; the other stamps have {scale_arcsec:.3g}"
+
+
+def _most_common(values: List[float]) -> float:
     """Median of those that agree, to three digits, with most others; NaN where none is known."""
     known = [(f"{value:.3g}", value) for value in values if np.isfinite(value)]
     most = Counter(rounded for rounded, _ in known).most_common(1)

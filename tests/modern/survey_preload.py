@@ -10,10 +10,10 @@ score_block = engine.__dict__.setdefault("score_block_of_before", engine._score_
 
 
 def mortal(job, block):
-    """Score a block; in the second block of the named shard, die."""
+    """Score a block; on the one that begins with the named row, die."""
     marks = Path(os.environ["LENS_TEST_MARKS"])
-    in_second = block[0][0].path.endswith("#" + os.environ["LENS_TEST_ROW"])
-    if in_second and len(list(marks.iterdir())) < int(os.environ["LENS_TEST_KILLS"]):
+    is_it = block[0][0].path.endswith("#" + os.environ["LENS_TEST_ROW"])
+    if is_it and len(list(marks.iterdir())) < int(os.environ["LENS_TEST_KILLS"]):
         (marks / str(os.getpid())).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return score_block(job, block)

@@ -284,11 +284,14 @@ def test_the_fold_of_a_stamp_that_the_training_knew_is_told(pics, tmp_path):
     assert [row["fold"] for row in read_rows(tmp_path / "s.csv")] == ["train", ""]
 
 
-def test_an_id_that_comes_twice_is_scored_once(pics, tmp_path):
+def test_an_id_that_comes_twice_is_scored_once(pics, tmp_path, capsys):
     with h5py.File(tmp_path / "twice.h5", "w") as file:
         file["stamps"], file["id"] = np.asarray(pics.stamps[:4]), ["a", "b", "a", "a"]
     assert score(tmp_path / "twice.h5", tmp_path / "s.csv", "--shard-size", 2, "--workers", 1) == 0
-    assert [row["path"] for row in read_rows(tmp_path / "s.csv")] == ["twice.h5#0", "twice.h5#1"]
+    rows = read_rows(tmp_path / "s.csv")
+    assert [row["path"] for row in rows] == ["twice.h5#0", "twice.h5#1"]
+    n_above = sum(float(row["score"]) > 0.5 for row in rows)
+    assert n_above and f"2 stamps scored, {n_above} above 0.5" in capsys.readouterr().out
     rejected = read_rows(tmp_path / "s-rejected.csv")
     assert [row["path"] for row in rejected] == ["twice.h5#2", "twice.h5#3"]
     assert {row["reason"] for row in rejected} == {"same id as twice.h5#0"}

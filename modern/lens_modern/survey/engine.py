@@ -18,11 +18,11 @@ from lens_common.commands import read_folds, restore_run
 from lens_common.domain import match_stamps, read_domain
 from lens_common.errors import UserError
 from lens_common.folders import replacing
-from lens_common.headers import StampError, differs
+from lens_common.headers import StampError
 from lens_common.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
 from lens_common.runs import read_config
 from lens_common.scaling import scaling_from_dict
-from lens_common.stamps import SET_ASIDE, Dataset, Outcome, Rejection, examine_stamp
+from lens_common.stamps import SET_ASIDE, Dataset, Outcome, Rejection, examine_stamp, unlike_others
 
 from .. import backend
 from .networks import CompiledNetwork
@@ -180,9 +180,8 @@ def examine_shard(
             raise StampError(shard.rows[0])
         for cutout in READERS[shard.kind].read(Path(shard.path), shard.rows):
             outcome = examine_stamp(cutout.id, cutout.path, cutout.read, shape)
-            scale = outcome.pixel_scale_arcsec
-            if pixel_scale_arcsec and outcome.stamp is not None and differs(scale, pixel_scale_arcsec):
-                reason = f"pixels of {scale:.3g} arcsec; the other stamps have {pixel_scale_arcsec:.3g}"
+            reason = unlike_others(outcome, pixel_scale_arcsec)
+            if reason:
                 outcome = Outcome(None, "", Rejection(cutout.id, cutout.path, SET_ASIDE, 0, reason))
             yield cutout, outcome
             n_read += 1
@@ -247,7 +246,8 @@ def _part_table(**columns: Any) -> pa.Table:
 def _try_shard(job: Job, shard: Shard) -> Exception | None:
     """Score a shard; return an error instead of raising it, since some that Dask cannot send stop its client."""
     try:
-        score_shard(job, shard)
+        if not job.part(shard.number).exists():  # else the worker died that had just written it
+            score_shard(job, shard)
     except OSError as error:
         return OSError(error.errno, error.strerror, error.filename)
     except Exception as error:
@@ -286,8 +286,8 @@ def open_network(job: Job) -> tuple[Any, Any]:
 def work_off(job: Job, shards: Iterator[Shard], n_workers: int, address: str | None, bar: Any) -> None:
     """Score shards: here, in processes of this machine, or on a Dask cluster.
 
-    A worker that dies is replaced, and its shard begun again; a shard that three workers died on
-    becomes a rejection.
+    A worker that dies is replaced, and its shards begun again; a shard that three workers died on
+    waits until the others are done, and becomes a rejection if three more die on it.
 
     Parameters
     ----------
@@ -317,19 +317,32 @@ def work_off(job: Job, shards: Iterator[Shard], n_workers: int, address: str | N
 
     logging.getLogger("distributed").setLevel(logging.ERROR)  # of workers that die and are replaced
     options: dict[str, Any] = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
-    with dask.config.set({"distributed.scheduler.allowed-failures": 2, "distributed.comm.timeouts.connect": "10s"}):
+    settings = {
+        "distributed.scheduler.allowed-failures": 2,
+        "distributed.comm.timeouts.connect": "10s",
+        "distributed.deploy.lost-worker-timeout": "1000 days",  # after it the place of a worker that died twice is lost
+    }
+    with dask.config.set(settings):
         try:
             client = distributed.Client(address) if address else distributed.Client(n_workers=n_workers, **options)
             client.wait_for_workers(1, timeout=60)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"no work can be done at {address}: {error}; is a scheduler there, and a worker?"
+                f"no work can be done at {address or 'this machine'}: {error}; is a scheduler there, and a worker?"
             ) from error
         with client:
-            _distribute(client, job, shards, bar)
+            n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            # So few at once that a plan of any length takes no memory, and so many that no worker waits.
+            suspects = list(_distribute(client, job, shards, bar, 4 * n_workers))
+            # Some may only have waited where another one killed the worker: alone each gets another chance.
+            for shard in _distribute(client, job, iter(suspects), bar, 1):
+                lost = lost_shard(shard, 0, "the workers that had it died")
+                write_part(job, shard, rejections_table([lost]), 0.0)
+                bar.update(shard.n_cutouts)
 
 
-def _distribute(client: Any, job: Job, shards: Iterator[Shard], bar: Any) -> None:
+def _distribute(client: Any, job: Job, shards: Iterator[Shard], bar: Any, at_once: int) -> Iterator[Shard]:
+    """Score shards on a cluster; yield those whose workers died, of which no part is written."""
     import distributed
 
     def submit(n_shards: int) -> list[Any]:
@@ -341,16 +354,20 @@ def _distribute(client: Any, job: Job, shards: Iterator[Shard], bar: Any) -> Non
         return found
 
     waiting: dict[str, Shard] = {}
-    # So few at once that a plan of any length takes no memory, and so many that no worker waits.
-    futures = distributed.as_completed(submit(4 * len(client.scheduler_info(n_workers=-1)["workers"])))
+    futures = distributed.as_completed(submit(at_once))
     for future in futures:
-        shard, error = waiting.pop(future.key), future.exception() or future.result()
-        if isinstance(error, distributed.KilledWorker):
-            lost = lost_shard(shard, 0, "the workers that had it died")
-            write_part(job, shard, rejections_table([lost]), 0.0)
-        elif isinstance(error, ImportError):
-            raise UserError(f"the workers lack a package: {error}; install lens-modern for them, of this version")
-        elif error:
-            raise error
-        bar.update(shard.n_cutouts)
+        shard = waiting.pop(future.key)
+        try:
+            # The word that it was done is lost with a worker that died, a part is not.
+            problem = None if job.part(shard.number).exists() else future.result()
+        except distributed.KilledWorker:
+            yield shard
+        except ImportError as error:
+            raise UserError(
+                f"the workers lack a package: {error}; install lens-modern for them, of this version"
+            ) from error
+        else:
+            if problem:
+                raise problem
+            bar.update(shard.n_cutouts)
         futures.update(submit(1))

@@ -52,8 +52,8 @@ def survey_parts(parts: Sequence[Path]) -> Contents:
     widths = dict.fromkeys(("id", "path", "fold", "flags"), 0)
     n_above, seconds = 0, 0.0
 
-    def lines() -> Iterator[tuple[str, int, str]]:
-        nonlocal n_above, seconds
+    def lines() -> Iterator[tuple[str, int, str, bool]]:
+        nonlocal seconds
         number = 0
         for part in parts:
             seconds += float(pq.read_metadata(part).metadata[b"cpu_seconds"])
@@ -61,18 +61,20 @@ def survey_parts(parts: Sequence[Path]) -> Contents:
             for name in widths:
                 lengths = (len(ascii_text(text)) for text in set(scored[name].to_pylist()))
                 widths[name] = max(widths[name], *lengths, 0)
-            n_above += sum(score > 0.5 for score in scored["score"].to_pylist())
-            for stamp_id, digest in zip(scored["id"].to_pylist(), scored["digest"].to_pylist(), strict=True):
-                yield f"{stamp_id}:{digest}\n", number, stamp_id
+            columns = (scored[name].to_pylist() for name in ("id", "digest", "score"))
+            for stamp_id, digest, score in zip(*columns, strict=True):
+                yield f"{stamp_id}:{digest}\n", number, stamp_id, score > 0.5
                 number += 1
 
     total, repeated, n_rows = hashlib.sha256(), {}, 0
     with tempfile.TemporaryDirectory(dir=parts[0].parent) as folder:
         for _, same in itertools.groupby(_sorted(lines(), Path(folder)), key=lambda row: row[2]):
             first, *others = sorted(same, key=lambda row: row[1])
-            total.update(first[0].encode())
-            repeated.update({number: first[1] for _, number, _ in others})
+            line, first_number, _, is_above = first
+            total.update(line.encode())
+            repeated.update({number: first_number for _, number, *_ in others})
             n_rows += 1
+            n_above += is_above
     return Contents(Size(n_rows, widths), total.hexdigest(), repeated, n_above, seconds)
 
 

@@ -36,7 +36,7 @@ def write_network(path: Path, estimator: LensClassifier, model: str, name: str) 
     name : str
         Hash of the weights, under which the conversion is kept for the next time.
     """
-    kept = cache_folder("networks") / f"{name[:16]}-{openvino.__version__[:8]}"
+    kept = cache_folder("networks") / f"{name[:16]}-{BATCH}-{openvino.__version__[:8]}"
     with exclusive(kept.with_suffix(".lock"), wait=True):
         if not kept.exists():
             stamp = (estimator.shape_.n_bands, estimator.shape_.side, estimator.shape_.side)
@@ -80,11 +80,12 @@ class CompiledNetwork:
     def predict(self, stamps: np.ndarray) -> np.ndarray:
         """Probability that each stamp holds a lens, (N,) in [0, 1]; N at will, the last batch is filled up."""
         scores = np.empty(len(stamps), np.float32)
-        for start in range(0, len(stamps), BATCH):
-            part = stamps[start : start + BATCH]
+        size = len(self._batch)
+        for start in range(0, len(stamps), size):
+            part = stamps[start : start + size]
             self._batch[: len(part)] = part
             self._request.infer(self._batch, share_inputs=True)
-            scores[start : start + BATCH] = self._request.get_output_tensor(0).data[: len(part)]
+            scores[start : start + size] = self._request.get_output_tensor(0).data[: len(part)]
         return scores
 
 

@@ -17,16 +17,16 @@ import numpy as np
 import torch
 
 from lens_common import __version__
+from lens_common.cli import positive
 from lens_common.commands import chosen_run, provenance, restore_run
 from lens_common.domain import Domain, match_stamps, read_domain, unit_warnings
 from lens_common.errors import UserError
 from lens_common.folders import exclusive
-from lens_common.layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 from lens_common.progress import progress_bar
 from lens_common.quality import describe_filter
 from lens_common.runs import write_json
 from lens_common.simulator import simulate_stamp
-from lens_common.stamps import Dataset, most_common
+from lens_common.stamps import Dataset, pixels_of_most
 
 from .engine import Job, as_dataset, open_network, work_off
 from .merge import Contents, merge_parts, survey_parts
@@ -35,6 +35,7 @@ from .plan import Plan
 from .readers import ENDINGS
 from .tables import WRITERS, table_hash
 
+BEGUN = "job.json"  # lies among the parts once a task has begun
 PARTS_VERSION = 1  # raised where parts of before would no longer do
 SHARD = 4096  # cutouts; the ResNet takes ten seconds of a core for them
 MANY = 2 * SHARD
@@ -45,6 +46,7 @@ MOCK_SHAPE = (1, 45)
 def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """Extend ``score`` of the command line; see `lens_common.cli.build_parser`."""
     parser = verb("score", "score cutouts, however many", "cutouts.h5 --workers 8 --out scores.parquet", score)
+    parser.description = f"{parser.description} The score table ends in {', '.join(WRITERS)}."
     parser.add_argument(
         "more",
         nargs="*",
@@ -53,14 +55,14 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
         "extension, an array (N, H, W) or (N, bands, H, W), a column of lists",
     )
     parser.add_argument(
-        "--workers", type=_positive, metavar="N", help="processes; by default one a core, for few cutouts one"
+        "--workers", type=positive, metavar="N", help="processes; by default one a core, for few cutouts one"
     )
     parser.add_argument(
         "--dask", metavar="ADDRESS", help="scheduler of a Dask cluster that sees the same files, as tcp://host:8786"
     )
     parser.add_argument(
         "--shard-size",
-        type=_positive,
+        type=positive,
         default=SHARD,
         metavar="N",
         help="cutouts that are scored, kept and, if a process dies, lost together; default %(default)s",
@@ -79,7 +81,7 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
         try:
             _score(backend, options, out, parts)
         finally:
-            if not (parts / "job.json").exists():  # nothing was begun
+            if not (parts / BEGUN).exists():  # nothing was begun
                 shutil.rmtree(parts, ignore_errors=True)
 
 
@@ -97,26 +99,16 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
         _say(f"stamps of {matched.resampled}")
     for sentence in unit_warnings(matched, domain):
         _say(sentence)
-    on_cpu = torch.empty(0).device.type == "cpu" and about["precision"] in PRECISIONS
-    job = Job(
-        parts=str(parts),
-        run=os.path.abspath(run),
-        network=str(parts / "network.xml") if on_cpu else "",
-        precision=about["precision"],
-        device=options.device,
-        shape=data.stamps.shape[1:],
-        pixel_scale_arcsec=None if np.isnan(data.pixel_scale_arcsec) else data.pixel_scale_arcsec,
-        zero_point_mag=None if np.isnan(data.zero_point_mag) else data.zero_point_mag,
-        resample=options.resample,
-        thresholds=tuple((options.filter or {}).items()),
-    )
-    _go_on(parts / "job.json", [plan.digest, about["model_hash"], job.precision, job.resample, job.thresholds])
-    if on_cpu:
+    job = _job(options, parts, run, about, data)
+    digest = _task_digest(plan, job, about["model_hash"])
+    _refuse_other_task(parts, digest)
+    if job.network:
         about["versions"]["openvino"] = importlib.metadata.version("openvino")
         if not Path(job.network).exists():
             write_network(Path(job.network), estimator, about["model"], about["model_hash"])
-    if about["precision"] == "bfloat16":
+    if job.precision == "bfloat16":
         about["precision_check"] = _check(job, matched, domain)
+    write_json(parts / BEGUN, {"digest": digest})
     _work_off(job, plan, options)
     files = [job.part(number) for number in range(len(plan))]
     contents = survey_parts(files)
@@ -150,13 +142,7 @@ def _look(plan: Plan, name: str) -> Dataset:
     found = [
         (cutout, outcome) for cutout, outcome in found if outcome.stamp is not None and outcome.stamp.shape == shape
     ]
-    scale = most_common([outcome.pixel_scale_arcsec for _, outcome in found])
-    zero_point = most_common([outcome.zero_point_mag for _, outcome in found])
-    if all(parse_name(cutout.path.rsplit("/", 1)[-1]) for cutout, _ in found):
-        scale, zero_point = (
-            known if np.isnan(said) else said
-            for said, known in ((scale, PIXEL_SCALE_ARCSEC), (zero_point, ZERO_POINT_MAG))
-        )
+    scale, zero_point = pixels_of_most([(cutout.path, outcome) for cutout, outcome in found])
     return as_dataset(name, found, scale, zero_point)
 
 
@@ -175,14 +161,35 @@ def _check(job: Job, data: Dataset, domain: Domain) -> dict[str, float]:
     return found
 
 
-def _go_on(path: Path, task: list) -> None:
-    """Begin a task, or go on with the same; parts of another are refused."""
-    digest = hashlib.sha256(json.dumps([PARTS_VERSION, __version__, *task]).encode()).hexdigest()
-    if not path.exists():
-        write_json(path, {"digest": digest})
-    elif json.loads(path.read_text())["digest"] != digest:
+def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, Any], data: Dataset) -> Job:
+    """Job for stamps such as `data`; torch computes on a GPU, and in what `PRECISIONS` lacks."""
+    on_cpu = torch.empty(0).device.type == "cpu" and about["precision"] in PRECISIONS
+    return Job(
+        parts=str(parts),
+        run=os.path.abspath(run),
+        network=str(parts / f"{about['model_hash'][:16]}.xml") if on_cpu else "",
+        precision=about["precision"],
+        device=options.device,
+        shape=data.stamps.shape[1:],
+        pixel_scale_arcsec=None if np.isnan(data.pixel_scale_arcsec) else data.pixel_scale_arcsec,
+        zero_point_mag=None if np.isnan(data.zero_point_mag) else data.zero_point_mag,
+        resample=options.resample,
+        thresholds=tuple((options.filter or {}).items()),
+    )
+
+
+def _task_digest(plan: Plan, job: Job, model_hash: str) -> str:
+    """SHA-256 of all that a part depends on."""
+    task = [PARTS_VERSION, __version__, plan.digest, model_hash, job.precision, job.resample, job.thresholds]
+    return hashlib.sha256(json.dumps(task).encode()).hexdigest()
+
+
+def _refuse_other_task(parts: Path, digest: str) -> None:
+    """See that parts that are there are of this task."""
+    begun = parts / BEGUN
+    if begun.exists() and json.loads(begun.read_text())["digest"] != digest:
         raise UserError(
-            f"{path.parent} holds the beginning of another task: other data, network or options; end that one with its "
+            f"{parts} holds the beginning of another task: other data, network or options; end that one with its "
             "own command, remove the folder, or choose another --out"
         )
 
@@ -212,9 +219,3 @@ def _write(out: Path, files: list[Path], contents: Contents, about: dict[str, An
 
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text}")
-    return int(text)
