@@ -2,8 +2,8 @@
 
 idiomatic.py OUT.json
 
-A run that is finished is not trained again.  A row means the logits of its runs over seeds and, where it says so,
-over the eight turns and flips of each stamp.
+A run that is finished is not trained again.  A row means the logits of its runs, calibrated as `ship.py` does, and,
+where it says so, of the eight turns and flips of each stamp.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import tomllib
 from frozen import test_sets
 from scipy.special import expit, logit
 from script import carry_out, out_file
+from ship import SMALLEST, fit_calibration
 
 from lens_common.commands import restore_run
 from lens_common.errors import UserError
@@ -29,7 +30,6 @@ from lens_modern.report.figures import calibration_error
 HERE = Path(__file__).resolve().parent
 RUNS = HERE.parent / "runs" / "models"
 KEPT = ("auroc", "auroc_low", "auroc_high", "tpr_at_fpr_0.01")
-SMALLEST = 1e-7  # of a probability: float32 rounds to 0 and 1, where the logit is infinite
 
 
 def dihedral(stamps: np.ndarray, which: int) -> np.ndarray:
@@ -62,10 +62,12 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _scores(run: str, name: str, data: Dataset, known: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
-    """Scores (8, N) of a run for the eight turns and flips."""
+    """Calibrated scores (8, N) of a run for the eight turns and flips."""
     if (run, name) not in known:
         estimator, _ = restore_run(backend, str(RUNS / run))
-        known[run, name] = np.stack([estimator.predict_proba(dihedral(data.stamps, k))[:, 1] for k in range(8)])
+        scores = np.stack([estimator.predict_proba(dihedral(data.stamps, k))[:, 1] for k in range(8)])
+        slope, intercept = fit_calibration(RUNS / run)
+        known[run, name] = expit(slope * logit(np.clip(scores, SMALLEST, 1 - SMALLEST)) + intercept)
     return known[run, name]
 
 

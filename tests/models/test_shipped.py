@@ -8,12 +8,14 @@ import frozen
 import numpy as np
 import pytest
 from idiomatic import dihedral, mean_logit
+from scipy.special import expit
+from ship import fit_calibration
 
 from lens_common.commands import restore_run
 from lens_common.errors import UserError
 from lens_common.metrics import auroc
 from lens_common.mocks import make_mocks, stamp_seed
-from lens_common.runs import SHIPPED, read_config
+from lens_common.runs import SHIPPED, read_config, write_csv
 from lens_common.stamps import load_dataset
 from lens_modern import backend
 
@@ -93,3 +95,18 @@ def test_the_eight_turns_and_flips_are_all_different_and_turn_back():
 
 def test_logits_are_averaged():
     assert mean_logit(np.array([[0.2, 1.0], [0.8, 1.0]])) == pytest.approx([0.5, 1.0], abs=1e-6)
+
+
+def test_the_calibration_undoes_what_was_done_to_the_logits(tmp_path):
+    random = np.random.default_rng(5)
+    logits = random.normal(0, 3, 20_000)
+    labels = random.uniform(size=20_000) < expit(logits)
+    rows = [
+        {"fold": fold, "is_lens": int(is_lens), "score": score}
+        for fold, truth in (("validation", labels), ("train", ~labels))
+        for is_lens, score in zip(truth, expit((logits - 0.5) / 2), strict=True)
+    ]
+    write_csv(tmp_path / "scores.csv", rows)
+    slope, intercept = fit_calibration(tmp_path)
+    # Chance moves the fit of 20,000 stamps by a few hundredths.
+    assert slope == pytest.approx(2, abs=0.16) and intercept == pytest.approx(0.5, abs=0.12)
