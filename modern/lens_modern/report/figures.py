@@ -292,7 +292,7 @@ def draw_completeness(
             axes.set(xscale="log", xticks=edges[1:-1])
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.legend(loc="lower right")
+        canvas.legend(loc="outside lower left", ncols=2)
         svg = to_svg(canvas, key)
     last = table[-1]
     alt = (
