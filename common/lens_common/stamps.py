@@ -267,7 +267,7 @@ def _plain_image(content: bytes) -> Optional[np.ndarray]:
     try:
         bits, n_axes = _card_value(header, 1, b"BITPIX"), _card_value(header, 2, b"NAXIS")
         shape = [_card_value(header, 2 + axis, b"NAXIS%d" % axis) for axis in range(n_axes, 0, -1)]
-    except ValueError:
+    except (ValueError, OverflowError):  # of another header, or of an absurd number
         return None
     start = (end // 2880 + 1) * 2880
     n_pixels = int(np.prod(shape)) if shape else 0

@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from lens_common.headers import StampError, differs, read_cards, read_pixels
+from lens_common.stamps import decode_stamp
 
 TAN = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 23.0, "CRPIX2": 23.0}
 DEGREE = 1 / 3600
@@ -106,3 +107,11 @@ def test_of_a_keyword_that_comes_twice_the_first_counts():
 )
 def test_scales_differ_from_one_percent_on_and_the_unknown_differs_from_nothing(first, second, answer):
     assert differs(first, second) is answer
+
+
+@pytest.mark.parametrize("number", ["1000", "2147483647", "9" * 19])
+def test_a_header_that_claims_absurdly_many_axes_is_no_stamp(number):
+    cards = [f"{key:8}= {value:>20}".ljust(80) for key, value in (("SIMPLE", "T"), ("BITPIX", -32), ("NAXIS", number))]
+    cards += [f"NAXIS1  = {12:>20}".ljust(80), "END".ljust(80)]
+    with pytest.raises(StampError, match=f"NAXIS is {number}, at most 999"):
+        decode_stamp("".join(cards).encode().ljust(2880 * 2))
