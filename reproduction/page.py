@@ -9,14 +9,15 @@ import argparse
 import json
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import forensics
 import numpy as np
 from ledger import ledger_table, statuses
-from stored import CNN_ALL, RESNET_2018, Study, read_study, say
+from stored import CNN_2000_2018, CNN_2018, RESNET_2018, Study, in_pairs, read_study, say
+from study import steps_beside
 
-from lens_common.comparison import equivalence_over_seeds
 from lens_common.errors import UserError
 from lens_common.folders import replacing
 from lens_modern.report.figures import Figure, draw_growth, draw_histories, standalone
@@ -29,6 +30,8 @@ from lens_modern.report.sections import (
     runs_table,
     set_names,
     set_title,
+    spelled_difference,
+    validation_threshold,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +40,8 @@ MARGIN = 0.01
 README_FIGURES = ("ablation-cnn-2000-mocks", "caveat")
 PAIRS = ("resnet-2000-mended", "resnet-2000-short-mended", "cnn-2000-mended")
 MOST_PAIRS = 2
+SETS = ("mocks", "leak-controlled", "pics")
+FAINT, BRIGHT = 5, 20  # S/N of a lensed source, all pixels
 
 
 def compose(study: Study) -> Report:
@@ -56,19 +61,31 @@ def compose(study: Study) -> Report:
 def verdict(study: Study) -> str:
     """What the page says in a few sentences; every number in it comes from the runs."""
     long = "" if study.group("resnet", 2000, ()).runs else "short"
-    networks = (("the residual network", "resnet", RESNET_2018, long), ("the CNN", "cnn", CNN_ALL, ""))
-    told, failed = [], []
-    for what, model, defects, variant in networks:
-        mended = study.estimate("pics", model, 2000, (), "", variant) or study.estimate(
-            "mocks", model, 2000, (), "", variant
+    networks = (("the residual network", "resnet", RESNET_2018, long), ("the CNN", "cnn", CNN_2000_2018, ""))
+    told: dict[str, list[str]] = {"failed": [], "mended": [], "pics": []}
+    for what, model, broken, variant in networks:
+        cells = (("mocks", broken), ("mocks", ()), ("pics", ()))
+        found = [study.estimate(name, model, 2000, defects, "", variant) for name, defects in cells]
+        if all(found):
+            told["failed"].append(f"{found[0].value:.2f} for {what} ({forensics.seeds_of(found[0])})")
+            told["mended"].append(f"{found[1].value:.2f}")
+            told["pics"].append(f"{found[2]:.2f}")
+    figures = {key: " and ".join(values) or "(not run yet)" for key, values in told.items()}
+    lines = [say("verdict.failure", **figures)]
+    alone = {
+        key: study.estimate("mocks", model, 2000, (defect,))
+        for key, model, defect in (
+            ("cnn", "cnn", "class_overwrite"),
+            ("resnet", "resnet", "class_overwrite"),
+            ("raw", "cnn", "raw_pixels"),
         )
-        broken = study.estimate("mocks", model, 2000, defects, "", variant)
-        told += [f"{mended:.2f} for {what}"] if mended else []
-        failed += [f"{broken:.2f} for {what}"] if broken else []
-    lines = [say("verdict.failure", failed=" and ".join(failed), told=" and ".join(told))]
-    alone = {name: study.estimate("mocks", "cnn", 2000, (name,)) for name in ("class_overwrite", "raw_pixels")}
-    spelled = {name: f"; alone {found:.2f} for the CNN" if found else "" for name, found in alone.items()}
-    lines.append(say("verdict.causes", overwrite=spelled["class_overwrite"], raw=spelled["raw_pixels"]))
+    }
+    titles = {"cnn": "CNN", "resnet": "ResNet", "raw": "CNN"}
+    spelled = {key: f"; alone {found:.2f} for the {titles[key]}" if found else "" for key, found in alone.items()}
+    spelled["resnet"] = spelled["resnet"].replace("; alone", "," if spelled["cnn"] else "; alone")
+    stuck, n = forensics.count_stuck(study)
+    causes = {"overwrite": spelled["cnn"] + spelled["resnet"], "raw": spelled["raw"]}
+    lines.append(say("verdict.causes", **causes, stuck=f"in {stuck} of {n} runs it" if n else "it"))
     outcomes = forensics.outcomes(study)
     by_outcome = {
         kind: "; ".join(f"{claim[0].lower()}{claim[1:]}" for claim, said in outcomes.items() if said == kind)
@@ -83,12 +100,13 @@ def verdict(study: Study) -> str:
     else:
         lines.append(say("verdict.reasons_all"))
     if find_pairs([*study.runs.values()]):
-        lines.append(say("verdict.twins"))
-    leak = study.estimate("leak-controlled", "cnn", 2000, ())
+        lines.append(say("verdict.twins", margin=f"{MARGIN:g}"))
+    best = forensics.best_networks(study)
     radial = {name: forensics.radial_estimate(study, name) for name in ("mocks", "pics")}
-    if leak and all(radial.values()):
-        figures = {"radial": f"{radial['mocks']:.2f}", "radial_pics": f"{radial['pics']:.2f}", "leak": f"{leak:.2f}"}
-        lines.append(say("verdict.caveat", **figures))
+    if "leak-controlled" in best and all(radial.values()):
+        figures = {"radial": f"{radial['mocks']:.2f}", "radial_pics": f"{radial['pics']:.2f}"}
+        figures |= {"network": f"{best['mocks']:.2f}", "network_pics": f"{best['pics']:.2f}"}
+        lines.append(say("verdict.caveat", **figures, leak=f"{best['leak-controlled']:.2f}"))
     return "\n\n".join(lines)
 
 
@@ -107,33 +125,39 @@ def comparison(study: Study) -> Section:
     ]
     gallery = panels(study)
     if gallery:
-        parts.append(Section("maps", "What the scores rest on", [say("twins.brightness"), gallery]))
+        parts.append(Section("maps", "What the scores rest on", [*brightness(study), gallery]))
     return Section("twins", "The twins side by side", blocks, parts)
+
+
+def brightness(study: Study) -> list[str]:
+    """That faint lenses are found more readily than bright ones, where that is so."""
+    run = study.runs.get("cnn-2000-mended-legacy-seed1")
+    values = run.sets.get("mocks") if run else None
+    if values is None or "snr" not in values.parameters:
+        return []
+    found, snr = values.scores > validation_threshold(run), values.parameters["snr"]
+    faint, bright = (found[values.labels & kind] for kind in (snr < FAINT, snr >= BRIGHT))
+    if not (len(faint) and len(bright) and faint.mean() > bright.mean()):
+        return []
+    shares = {what: f"{100 * share:.0f} %" for what, share in (("faint", faint.mean()), ("bright", bright.mean()))}
+    return [say("twins.brightness", **shares, low=FAINT, high=BRIGHT)]
 
 
 def over_seeds(study: Study) -> Table | None:
     """Equivalence of the twins with seeds and stamps as samples, where two seeds or more are there."""
     rows = []
-    cells = dict.fromkeys((run.model, run.n_stamps, run.defects, run.variant) for run in study.planned.values())
-    for model, n_stamps, defects, variant in cells:
+    for model, n_stamps, variant, defects in cells_of(study):
         sides = [study.group(model, n_stamps, defects, side, variant).runs for side in ("legacy", "modern")]
-        by_seed = [{run.config["seed"]: run for run in runs} for runs in sides]
-        seeds = sorted(set(by_seed[0]) & set(by_seed[1]))
         for name in ("mocks", "pics"):
-            pairs = [[side[seed].sets.get(name) for side in by_seed] for seed in seeds]
-            pairs = [pair for pair in pairs if all(pair)]
-            if len(pairs) < 2:
+            found = in_pairs(name, *sides, MARGIN)
+            if found is None or found.n_seeds < 2:
                 continue
-            scores = [np.array([pair[i].scores for pair in pairs]) for i in (0, 1)]
-            found = equivalence_over_seeds(pairs[0][0].labels, *scores, MARGIN)
             what = f"{forensics.title_of(model, n_stamps, variant)}, {forensics.spelled_defects(defects, model)}"
-            rows.append(
-                [
-                    what, set_title(name), str(found.n_seeds), f"{found.difference:+.5f}",
-                    f"[{found.low:+.5f}, {found.high:+.5f}]", "equivalent" if found.equivalent else "not shown",
-                ]
-            )  # fmt: skip
-    columns = ["runs", "set", "seeds", "mean difference", "90 % interval", f"within {MARGIN:g}"]
+            tied = all(np.ptp(run.sets[name].scores) == 0 for runs in sides for run in runs if name in run.sets)
+            verdict = "every score the same" if tied else "equivalent" if found.equivalent else "not shown"
+            told = spelled_difference(found.difference, found.low, found.high)
+            rows.append([what, set_title(name), str(found.n_seeds), told, verdict])
+    columns = ["runs", "set", "seeds", "mean difference, 90 % interval", f"within {MARGIN:g}"]
     return Table("over-seeds", "Equivalence over the seeds", columns, rows, say("twins.over_seeds")) if rows else None
 
 
@@ -144,7 +168,7 @@ def growth(study: Study) -> list[Figure]:
     for what, model, defects, side in (
         ("CNN legacy, mended", "cnn", (), "legacy"),
         ("CNN modern, mended", "cnn", (), "modern"),
-        ("CNN legacy, raw pixels", "cnn", ("validate_on_train", "raw_pixels"), "legacy"),
+        ("CNN legacy, as on 20,000 in 2018", "cnn", CNN_2018, "legacy"),
         ("ResNet legacy, mended", "resnet", (), "legacy"),
         ("ResNet modern, mended", "resnet", (), "modern"),
     ):
@@ -159,7 +183,7 @@ def growth(study: Study) -> list[Figure]:
         ("epochs-resnet", "ResNet on 2,000 by epoch", "resnet", ""),
     ):
         groups: dict[str, Group] = {}
-        bad = CNN_ALL if model == "cnn" else RESNET_2018
+        bad = CNN_2000_2018 if model == "cnn" else RESNET_2018
         for what, defects in (("mended", ()), ("as in 2018", bad)):
             for side in ("legacy", "modern"):
                 group = study.group(model, 2000, defects, side, variant)
@@ -199,7 +223,7 @@ def panels(study: Study) -> Panels | None:
         model = forensics.MODELS[str(arrays["pair"][i]).split("-")[0]]
         shown.append(
             Panel(
-                f"{model}, {arrays['kind'][i]}: `{stamp_id}`, {kind}, {facts}; full colour is ±{largest:.2g}", pictures
+                f"{model}, {arrays['kind'][i]}: `{stamp_id}`, {kind}, {facts}; deepest colour ±{largest:.2g}", pictures
             )
         )
     return Panels(
@@ -213,11 +237,13 @@ def cost(study: Study) -> Section:
     runs += [run for side in ("legacy", "modern") for run in study.group("resnet", 2000, RESNET_2018, side).runs[:1]]
     measured = json.loads((ROOT / "bench" / "results.json").read_text())
     rows = [
-        [row["name"], f"{row['value']:g} {row['unit']}", row["against"], f"{row['ratio']:g}", row["machine"]]
+        [row["name"], f"{row['value']:g} {row['unit']}", row["against"], f"{row['ratio']:g}"]
         for row in measured
         if any(word in row["name"] for word in ("training", "inference", "memory", "twins"))
     ]
-    benchmarks = Table("bench", "Benchmarks", ["what", "value", "against", "ratio", "machine"], rows)
+    machines = dict.fromkeys(row["machine"].split(";")[0] for row in measured)
+    note = say("cost.bench", machines=" and ".join(machines))
+    benchmarks = Table("bench", "Benchmarks", ["what", "value", "against", "ratio"], rows, note)
     return Section(
         "cost", "Time and memory", [say("cost.intro"), *([cost_table("cost-table", runs)] if runs else []), benchmarks]
     )
@@ -225,12 +251,8 @@ def cost(study: Study) -> Section:
 
 def what_was_run(study: Study) -> Section:
     """Each cell of the plan and how much of it was run, then every run with its command."""
-    cells: dict[tuple, dict[str, list[bool]]] = {}
-    for run in study.planned.values():
-        key = (run.model, run.n_stamps, run.variant, run.defects)
-        cells.setdefault(key, {}).setdefault(run.framework, []).append(run.name in study.runs)
     rows = []
-    for (model, n_stamps, variant, defects), sides in sorted(cells.items(), key=lambda cell: cell[0][:3]):
+    for (model, n_stamps, variant, defects), sides in cells_of(study).items():
         counts = [
             f"{sum(sides[side])} of {len(sides[side])}" if side in sides else "-" for side in ("legacy", "modern")
         ]
@@ -240,17 +262,41 @@ def what_was_run(study: Study) -> Section:
         say("runs.intro", n_done=len(study.runs), n_planned=len(study.planned), machines="; ".join(machines)),
         say("runs.again"),
         Table("cells", "Seeds that were run", ["runs", "mistakes put back", "legacy", "modern"], rows),
-        runs_table("all-runs", [*study.runs.values()]),
+        replace(runs_table("all-runs", [*study.runs.values()]), folded=True),
         Table(
             "commands",
             "Commands",
             ["run", "command"],
-            [[f"`{name}`", f"`{run.config.get('command', '')}`"] for name, run in study.runs.items()],
-            "Each run lies in `results/reproduction/` under its name.",
+            [
+                *([f"`{name}`", f"`{run.config.get('command', '')}`"] for name, run in study.runs.items()),
+                *_beside(study),
+            ],
+            say("runs.commands"),
             prose=True,
+            folded=True,
         ),
     ]
     return Section("runs", "What was run, and what was not", said)
+
+
+def _beside(study: Study) -> list[list[str]]:
+    """What lies beside the runs, and the script that made it; folders are named by what they hold."""
+    rows = []
+    for _, outputs, _, command in steps_beside(study.folder, {name: Path(name.upper()) for name in SETS}):
+        found = [f"`{name}`" for name in outputs if (study.folder / name).exists()]
+        words = [str(word).replace(str(study.folder), "STUDY") for word in command]
+        rows += [[", ".join(found), f"`reproduction/{' '.join(words)}`"]] if found else []
+    return rows
+
+
+def cells_of(study: Study) -> dict[tuple, dict[str, list[bool]]]:
+    """Cells of the plan in the order of tables, and by side of each run whether it is there."""
+    cells: dict[tuple, dict[str, list[bool]]] = {}
+    for run in study.planned.values():
+        key = (run.model, run.n_stamps, run.variant, run.defects)
+        cells.setdefault(key, {}).setdefault(run.framework, []).append(run.name in study.runs)
+    ordered = sorted(cells, key=lambda cell: (*cell[:3], forensics.order_of(cell[3], cell[0])))
+    return {cell: cells[cell] for cell in ordered}
 
 
 def _machine(environment: dict) -> str:

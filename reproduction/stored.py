@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import tomllib
 from study import Run, expand, read_plan
 
+from lens_common.comparison import SeedEquivalence, equivalence_over_seeds
 from lens_common.errors import UserError
 from lens_modern.report.intervals import Estimate
 from lens_modern.report.reading import ScoreSet, StoredRun, check_run, read_run
@@ -27,6 +29,18 @@ RESNET_200_2018 = ("validate_on_train", "sign_clip")
 CNN_2000_2018 = ("class_overwrite", "validate_on_train")
 CNN_2018 = ("validate_on_train", "raw_pixels")
 CNN_ALL = ("class_overwrite", "validate_on_train", "raw_pixels")
+
+
+def in_pairs(
+    name: str, first: Iterable[StoredRun], second: Iterable[StoredRun], margin: float, alpha: float = 0.05
+) -> SeedEquivalence | None:
+    """Difference in AUROC on a set, second minus first, over the seeds of both; ``None`` where there are none."""
+    sides = [{run.config["seed"]: run.sets[name] for run in runs if name in run.sets} for runs in (first, second)]
+    seeds = sorted(set(sides[0]) & set(sides[1]))
+    if not seeds:
+        return None
+    scores = [np.array([side[seed].scores for seed in seeds]) for side in sides]
+    return equivalence_over_seeds(sides[0][seeds[0]].labels, *scores, margin, alpha)
 
 
 def say(key: str, **figures: Any) -> str:
@@ -68,19 +82,23 @@ class Study:
             and (run.model, run.n_stamps, run.defects, run.variant) == (model, n_stamps, defects, variant)
             and framework in ("", run.framework)
         ]
-        return Group(f"{model}-{n_stamps}-{'+'.join(defects) or 'mended'}", tuple(found))
+        name = "-".join(part for part in (model, str(n_stamps), variant, "+".join(defects) or "mended") if part)
+        return Group(name, tuple(found))
+
+    def one_of_each_seed(
+        self, model: str, n_stamps: int, defects: tuple[str, ...], framework: str = "", variant: str = ""
+    ) -> list[StoredRun]:
+        """Finished runs, legacy before modern where no framework is named: twins of one seed are no two samples."""
+        runs = self.group(model, n_stamps, defects, framework, variant).runs
+        ordered = sorted(runs, key=lambda run: run.framework != "legacy")
+        return [*{run.config["seed"]: run for run in reversed(ordered)}.values()]
 
     def estimate(
         self, name: str, model: str, n_stamps: int, defects: tuple[str, ...], framework: str = "", variant: str = ""
     ) -> Estimate | None:
-        """Mean AUROC on a set over the seeds.
-
-        Where no framework is named each seed counts once, legacy before modern: twins of one seed are no two samples.
-        """
-        runs = self.group(model, n_stamps, defects, framework, variant).runs
-        ordered = sorted(runs, key=lambda run: run.framework != "legacy")
-        by_seed = {run.config["seed"]: run for run in reversed(ordered) if name in run.sets}
-        return Group("", tuple(by_seed.values())).estimate(name) if by_seed else None
+        """Mean AUROC on a set over the seeds, each of which counts once."""
+        runs = self.one_of_each_seed(model, n_stamps, defects, framework, variant)
+        return Group("", tuple(runs)).estimate(name)
 
     def extra(self, name: str) -> dict[str, Any] | None:
         """A stored JSON beside the runs; ``None`` where it is not there."""

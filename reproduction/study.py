@@ -234,7 +234,7 @@ def _start(run: Run, folder: Path, sets: dict[str, Path]) -> subprocess.Popen:
 def work_beside(folder: Path, sets: dict[str, Path]) -> list[str]:
     """What the page asks for beside the runs: probes of the gradient, the radial regression, maps; return failures."""
     failed = []
-    for name, outputs, side, command in _beside(folder, sets):
+    for name, outputs, side, command in steps_beside(folder, sets):
         if all((folder / output).exists() for output in outputs):
             continue
         print(f"study: {name}", flush=True)
@@ -251,7 +251,7 @@ def work_beside(folder: Path, sets: dict[str, Path]) -> list[str]:
     return failed
 
 
-def _beside(folder: Path, sets: dict[str, Path]) -> Iterator[tuple[str, list[str], str, list]]:
+def steps_beside(folder: Path, sets: dict[str, Path]) -> Iterator[tuple[str, list[str], str, list]]:
     """(Name, files it makes, interpreter, script and arguments) of each step."""
     for side in ("legacy", "modern"):
         for scaling in ("raw", "sigma"):

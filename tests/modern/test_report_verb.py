@@ -242,7 +242,8 @@ def test_twins_are_compared_by_the_difference_of_their_aurocs(twins, report):
     _, _, page = report(*twins[::-1], options=["--margin", "0.5"])
     areas = [json.loads((run / "metrics.json").read_text())["auroc"] for run in twins]
     assert "the two are equivalent within 0.5 in AUROC" in words_of(page)
-    assert f"the difference, modern minus legacy, is {areas[1] - areas[0]:+.5f}" in words_of(page)
+    row = data_of(page)["tables"]["pair-1-numbers"]["rows"][0]
+    assert row["difference (DeLong, 90 %)"].startswith(f"{areas[1] - areas[0]:+.5f} [")
 
 
 def test_a_margin_that_is_too_small_shows_no_equivalence(twins, report):

@@ -248,7 +248,8 @@ def test_tab_goes_to_the_skip_link_then_along_the_sections_then_to_each_table(op
     page = opened(name)
     page.evaluate("document.activeElement.blur(); getSelection().removeAllRanges(); window.scrollTo(0, 0)")
     page.goto(page.url.split("#")[0])
-    n_stops = page.locator("a, [tabindex='0']").count()
+    # A folded table is one stop, its title.
+    n_stops = page.locator("a, summary, [tabindex='0']:not(details *)").count()
     stops = []
     for _ in range(n_stops):
         page.keyboard.press("Tab")
@@ -256,9 +257,24 @@ def test_tab_goes_to_the_skip_link_then_along_the_sections_then_to_each_table(op
     assert stops[0][:2] == ["skip", "#content"]
     sections = page.locator("nav a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert [stop[1] for stop in stops[1 : 1 + len(sections)]] == sections
-    tables = page.locator(".scroll").evaluate_all("found => found.map(one => one.getAttribute('aria-labelledby'))")
+    tables = page.locator(".scroll:not(details *)").evaluate_all(
+        "found => found.map(one => one.getAttribute('aria-labelledby'))"
+    )
     assert [stop[1] for stop in stops if stop[0] == "scroll"] == tables
     assert [stop for stop in stops if not (stop[2] and stop[3])] == []  # each in sight, and marked
+
+
+def test_a_folded_table_opens_by_the_keyboard(browser, files):
+    page, _ = show(browser, files["reproduction"])
+    folded = page.locator("details.table").first
+    rows = folded.locator("tbody tr")
+    assert rows.count() > 100 and not rows.first.is_visible()
+    folded.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert rows.first.is_visible()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "scroll"
+    page.context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)

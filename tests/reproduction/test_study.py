@@ -278,7 +278,7 @@ def runner(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "read_plan", lambda: read_plan(scripts / "plan.toml"))
     monkeypatch.setattr(study, "HERE", scripts)
     monkeypatch.setattr(study, "_python", lambda side: Path(sys.executable))
-    monkeypatch.setattr(study, "_beside", _only_the_gallery)
+    monkeypatch.setattr(study, "steps_beside", _only_the_gallery)
     quick = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(0.01))
     monkeypatch.setattr(study, "time", quick)
     for name in ("PRETENDED_MOCKS", "PRETENDED_PICS"):

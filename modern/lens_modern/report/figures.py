@@ -31,6 +31,7 @@ COLOURS = {INK: "ink", FAINT: "faint", **{colour: f"series-{i}" for i, colour in
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 MOST_POINTS = 2000  # of a cloud; more would fill the page
 LONGEST_NAME = 44  # letters, in a legend
+MARKERS = "os^vDPX*"  # as many as there are colours: two of those are near each other in some lights
 WIDTH, HEIGHT = 4.4, 3.3  # inches; a phone shows them at about this size
 
 LOOK: Any = {
@@ -299,7 +300,10 @@ def draw_completeness(
         f"Completeness against {units[parameter]}; {last['run']} finds {last['share']:.2f} of the {last['n']} lenses "
         f"from {last['from']:g} on."
     )
-    note = "Numbers above: lenses in the bin. Bars: 95 % Wilson intervals."
+    note = (
+        "Numbers above: lenses in the bin. Bars: 95 % Wilson intervals. Called at the threshold that each run fixed "
+        "on its validation stamps."
+    )
     return Figure(key, title, alt, svg, table, note)
 
 
@@ -399,7 +403,7 @@ def draw_estimates(
 def draw_growth(key: str, title: str, lines: Mapping[str, Mapping[int, Estimate]], label: str) -> Figure:
     """A number against the number of stamps, logarithmic: mean, interval over seeds and stamps."""
     table: list[dict[str, Any]] = []
-    with _drawing() as canvas:
+    with _drawing(HEIGHT + 0.12 * len(lines)) as canvas:
         axes = canvas.subplots()
         for i, (name, points) in enumerate(lines.items()):
             sizes = sorted(points)
@@ -408,16 +412,15 @@ def draw_growth(key: str, title: str, lines: Mapping[str, Mapping[int, Estimate]
             high = np.array([points[size].high for size in sizes])
             colour = SERIES[i % len(SERIES)]
             axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(
-                sizes, mean, marker="os^v"[i % 4], markersize=4, color=colour, linestyle=DASHES[i % 4], label=name
-            )
+            marker = MARKERS[i % len(MARKERS)]
+            axes.plot(sizes, mean, marker=marker, markersize=4, color=colour, linestyle=DASHES[i % 4], label=name)
             table += [{"runs": name, "n_stamps": size, **points[size].row()} for size in sizes]
         axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
-        axes.set(xscale="log", xlabel="stamps (four fifths to learn from)", ylabel=label)
+        axes.set(xscale="log", xlabel="stamps", ylabel=label)
         sizes = sorted({row["n_stamps"] for row in table})
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.legend(loc="best")
+        canvas.legend(loc="outside lower left", ncols=2)
         svg = to_svg(canvas, key)
     alt = "; ".join(f"{row['runs']}, {row['n_stamps']}: {row['mean']:.3f}" for row in table)
     return Figure(key, title, f"{label} by number of stamps: {alt}.", svg, table)
@@ -430,15 +433,18 @@ def draw_lines(
     axes_labels: tuple[str, str],
     **limits: Any,
 ) -> Figure:
-    """Some lines of points, as they are; two points alone are not joined.  `limits` go to the axes."""
+    """Some lines of points, as they are, the first on top; two points alone are not joined.
+
+    `limits` go to the axes.
+    """
     table: list[dict[str, Any]] = []
     with _drawing() as canvas:
         axes = canvas.subplots()
         for i, (name, points) in enumerate(lines.items()):
             x, y = zip(*points)
             axes.plot(
-                x, y, color=SERIES[i % len(SERIES)], marker="os^v"[i % 4], markersize=3.5, linewidth=1.2,
-                linestyle=DASHES[i % 4] if len(points) > 2 else "none", label=name,
+                x, y, color=SERIES[i % len(SERIES)], marker=MARKERS[i % len(MARKERS)], markersize=3.5, linewidth=1.2,
+                linestyle=DASHES[i % 4] if len(points) > 2 else "none", label=name, zorder=3 - i / 100,
             )  # fmt: skip
             table += [{"line": name, axes_labels[0]: a, axes_labels[1]: b} for a, b in points]
         axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1], **limits)

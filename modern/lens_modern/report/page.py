@@ -44,6 +44,8 @@ class Table:
         Below; Markdown.
     prose : bool
         The cells are sentences: on a phone each row becomes a list of its cells.
+    folded : bool
+        Shown when asked for: long, and for looking things up.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     note: str = ""
     prose: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Panels:
-    """A gallery of panels."""
+    """A gallery of panels; the note, how to read them, comes first."""
 
     key: str
     title: str
@@ -202,7 +205,8 @@ def _markdown_section(section: Section, level: int) -> list[str]:
         elif isinstance(block, Figure):
             lines += [f"**{block.title}.** {plain(block.alt)}", ""]
         elif isinstance(block, Panels):
-            lines += [f"**{block.title}**", "", *(f"- {panel.title}" for panel in block.panels), ""]
+            lines += [f"**{block.title}**", ""] + ([block.note, ""] if block.note else [])
+            lines += [*(f"- {panel.title}" for panel in block.panels), ""]
         else:
             lines += [block, ""]
     for inner in section.sections:

@@ -117,7 +117,7 @@ def cost_table(key: str, runs: Sequence[StoredRun]) -> Table:
         )
     columns = ["run", "seconds an epoch", "stamps/s", "peak memory [MB]", "threads", "machine"]
     note = "Seconds and stamps/s hold the scoring of the validation stamps after each epoch too."
-    return Table(key, "What each run took", columns, rows, note)
+    return Table(key, "What each run took", columns, rows, note, prose=True)
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
         title,
         [
             *sentences,
-            *(_verdict(labels, name, found) for name, found in comparisons.items()),
+            *_verdicts(comparisons),
             comparison_table(f"{key}-numbers", labels, comparisons),
             confusion_table(f"{key}-confusion", runs, labels, shared, thresholds),
             *figures,
@@ -269,21 +269,23 @@ def compare_sets(first: StoredRun, second: StoredRun, name: str, margin: float) 
     }
 
 
-def _verdict(labels: Sequence[str], name: str, found: Mapping[str, Any]) -> str:
-    difference, equivalence = found["difference"], found["equivalence"]
-    said = "are equivalent" if equivalence.equivalent else "are not shown to be equivalent"
-    return (
-        f"On the {plain(set_title(name))} ({found['n'][0]} lenses, {found['n'][1]} non-lenses) the two {said} within "
-        f"{equivalence.margin:g} in AUROC: the difference, {plain(labels[1])} minus {plain(labels[0])}, is "
-        f"{difference.difference:+.5f}, 90 % interval {equivalence.low:+.5f} to {equivalence.high:+.5f}."
-    )
+def _verdicts(comparisons: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """On which sets the two are equivalent, and on which that is not shown."""
+    sentences = []
+    for answer, said in ((True, "are equivalent"), (False, "are not shown to be equivalent")):
+        names = [name for name, found in comparisons.items() if found["equivalence"].equivalent is answer]
+        if names:
+            margin = comparisons[names[0]]["equivalence"].margin
+            where = ", ".join(f"the {plain(set_title(name))}" for name in names)
+            sentences.append(f"On {where}: the two {said} within {margin:g} in AUROC.")
+    return sentences
 
 
 def comparison_table(key: str, labels: Sequence[str], comparisons: Mapping[str, Mapping[str, Any]]) -> Table:
     """One row a set: both AUROCs, their difference, how far the scores agree."""
     rows = []
     for name, found in comparisons.items():
-        difference, agreement = found["difference"], found["agreement"]
+        difference, agreement, equivalence = found["difference"], found["agreement"], found["equivalence"]
         areas = [
             f"{area:.4f} [{low:.4f}, {high:.4f}]"
             for area, (low, high) in zip((difference.auroc_a, difference.auroc_b), found["intervals"])
@@ -291,15 +293,29 @@ def comparison_table(key: str, labels: Sequence[str], comparisons: Mapping[str, 
         rows.append(
             [
                 plain(set_title(name)),
+                "{} / {}".format(*found["n"]),
                 *areas,
-                f"{difference.difference:+.5f} [{difference.low:+.5f}, {difference.high:+.5f}]",
+                spelled_difference(difference.difference, equivalence.low, equivalence.high),
                 f"{agreement['largest_score_difference']:.2g}",
                 f"{agreement['n_calls_differ']} of {sum(found['n'])}",
             ]
         )
-    columns = ["set", *(f"AUROC, {plain(label)}" for label in labels), "difference (DeLong, 95 %)"]
+    columns = [
+        "set",
+        "lenses / non-lenses",
+        *(f"AUROC, {plain(label)}" for label in labels),
+        "difference (DeLong, 90 %)",
+    ]
     columns += ["largest difference of a score", "calls that differ at 0.5"]
-    return Table(key, "AUROC", columns, rows)
+    note = f"Difference: {plain(labels[1])} minus {plain(labels[0])}. Intervals of an AUROC are of 95 %."
+    return Table(key, "AUROC", columns, rows, note)
+
+
+def spelled_difference(value: float, low: float, high: float) -> str:
+    """A difference in AUROC with its interval, to five decimals."""
+    if max(abs(value), abs(low), abs(high)) < 5e-6:
+        return "below 0.00001"
+    return f"{value:+.5f} [{low:+.5f}, {high:+.5f}]"
 
 
 def confusion_table(
@@ -314,7 +330,10 @@ def confusion_table(
             rows.append([plain(f"{set_title(name)}, {label}"), f"{threshold:.3f}", *rates_of(counts), _error(values)])
     columns = ["set, run", "threshold", "true positives", "false positives", "true negatives", "false negatives"]
     columns += ["completeness", "purity", "contamination", "false positive rate", "calibration error"]
-    note = "Shares with 95 % Wilson intervals. Purity and contamination hold for these shares of lenses only."
+    note = (
+        "The threshold has the largest completeness less false positive rate on the validation stamps (Youden's). "
+        "Shares with 95 % Wilson intervals. Purity and contamination hold for these shares of lenses only."
+    )
     return Table(key, "Confusion at a threshold fixed on the validation stamps", columns, rows, note)
 
 
