@@ -87,17 +87,16 @@ def _cnn_200(study: Study) -> Finding:
     ours = [[epoch["loss"] for epoch in found["epochs"]] for found in probes.values()]
     logged = study.claims["logs"]["cnn_200_loss"]
     same = all(abs(line[-1] - logged[-1]) < 5e-4 for line in ours)
-    # Two steps an epoch: a batch of 97, and what is left, which costs the stuck loss already.
-    batch = {200: (logged[0] * 200 - 103 * logged[-1]) / 97, 100: (ours[0][0] * 100 - 3 * ours[0][-1]) / 97}
     n_stamps = next(iter(probes.values()))["data"]["n_stamps"]
+    # The first batch of 97 is the only one that costs anything else than the stuck loss.
+    first = [(loss * n - (n - 97) * logged[-1]) / 97 for loss, n in ((logged[0], 200), (ours[0][0], n_stamps))]
     return Finding(
         REPRODUCED if same else NOT_REPRODUCED,
         "; ".join(f"{side}: loss " + ", ".join(f"{v:.4f}" for v in line) for side, line in zip(probes, ours))
         + f", on {n_stamps} of the 200 images",
         "`raw_pixels`: after the first steps the gradient is exactly zero and no weight moves in any bit. The first "
-        f"epoch is one batch of 97 before that, at {batch[200]:.2f} in 2018"
-        + (f" and {batch[100]:.2f} here" if n_stamps == 100 else "")
-        + ", and the rest of the images at 8.0151",
+        f"epoch is one batch of 97 before that, at {first[0]:.2f} in 2018 and {first[1]:.2f} here, and the rest of the "
+        "images at 8.0151",
         [f"`probe-{side}-pics.json`" for side in probes],
     )
 
@@ -256,7 +255,8 @@ def _time(study: Study) -> Finding:
 
 
 def _deeplens(study: Study) -> Finding:
-    runs = [run for size in (20000, 2000) for run in study.group("resnet", size, ()).runs]
+    cells = ((20000, ""), (20000, "short"), (2000, ""))
+    runs = [run for size, variant in cells for run in study.group("resnet", size, (), "", variant).runs]
     if not runs or "mocks" not in runs[0].sets:
         return _not_run("The mended ResNet")
     run = next((run for run in runs if run.framework == "modern"), runs[0])

@@ -72,6 +72,9 @@ def verdict(study: Study) -> str:
             told["pics"].append(f"{found[2]:.2f}")
     figures = {key: " and ".join(values) or "(not run yet)" for key, values in told.items()}
     lines = [say("verdict.failure", **figures)]
+    large = {name: study.estimate(name, "resnet", 20000, (), "", "short") for name in ("mocks", "pics")}
+    if all(large.values()):
+        lines[0] += " " + say("verdict.large", **{name: f"{found:.2f}" for name, found in large.items()})
     alone = {
         key: study.estimate("mocks", model, 2000, (defect,))
         for key, model, defect in (
@@ -165,14 +168,15 @@ def growth(study: Study) -> list[Figure]:
     """Learning curves: over the number of stamps, and over the epochs."""
     found = []
     lines = {}
-    for what, model, defects, side in (
-        ("CNN legacy, mended", "cnn", (), "legacy"),
-        ("CNN modern, mended", "cnn", (), "modern"),
-        ("CNN legacy, as on 20,000 in 2018", "cnn", CNN_2018, "legacy"),
-        ("ResNet legacy, mended", "resnet", (), "legacy"),
-        ("ResNet modern, mended", "resnet", (), "modern"),
+    for what, model, defects, side, variant in (
+        ("CNN legacy, mended", "cnn", (), "legacy", ""),
+        ("CNN modern, mended", "cnn", (), "modern", ""),
+        ("CNN legacy, as on 20,000 in 2018", "cnn", CNN_2018, "legacy", ""),
+        ("ResNet legacy, mended", "resnet", (), "legacy", ""),
+        ("ResNet modern, mended", "resnet", (), "modern", ""),
+        ("ResNet modern, mended, short training", "resnet", (), "modern", "short"),
     ):
-        points = {size: study.estimate("mocks", model, size, defects, side) for size in (200, 2000, 20000)}
+        points = {size: study.estimate("mocks", model, size, defects, side, variant) for size in (200, 2000, 20000)}
         points = {size: value for size, value in points.items() if value}
         if len(points) > 1:
             lines[what] = points

@@ -87,6 +87,7 @@ def test_the_full_profile_has_the_runs_counted_by_hand():
         ("resnet", 2000, "short"): 10 * 3,
         ("resnet", 200, ""): 2 * 3,
         ("resnet", 20000, ""): 2,
+        ("resnet", 20000, "short"): 2,
     }
 
 
