@@ -68,12 +68,25 @@ def _cnn_20000(study: Study) -> Finding:
     runs = study.group("cnn", 20000, CNN_2018).runs
     if not runs:
         return _not_run("The CNN on 20,000 mocks as in 2018")
-    losses = [max(line[1:]) for line in _column(runs, "loss")] + [min(line[1:]) for line in _column(runs, "loss")]
-    seen = [line[-1] for line in _column(runs, "validation_accuracy")]
-    stuck = min(losses) > 7.5 and max(losses) < 8.6 and all(abs(value - 0.5) < 0.03 for value in seen)
+    stuck = [
+        run
+        for run in runs
+        if all(7.5 < row["loss"] < 8.6 for row in run.history[1:])
+        and abs(run.history[-1]["validation_accuracy"] - 0.5) < 0.03
+    ]
+    seeds, with_it = ({run.config["seed"] for run in found} for found in (runs, stuck))
+    told = []
+    for what, found in (("", stuck), ("the others: ", [run for run in runs if run not in stuck])):
+        losses = [value for line in _column(found, "loss") for value in line[1:]]
+        seen = [line[-1] for line in _column(found, "validation_accuracy")]
+        if found:
+            told.append(
+                f"{what}loss {_range(losses, '.4f')} from the second epoch on, last validation accuracy {_range(seen)}"
+            )
+    status = REPRODUCED if with_it else NOT_REPRODUCED
     return Finding(
-        REPRODUCED if stuck else NOT_REPRODUCED,
-        f"loss {_range(losses, '.4f')} from the second epoch on, validation accuracy {_range(seen)}",
+        f"{status}, by {len(with_it)} of {len(seeds)} seeds" if 0 < len(with_it) < len(seeds) else status,
+        "; ".join(told),
         "`raw_pixels`: the softmax saturates, the clipped loss has no gradient; 16.03 times the share of one class",
         _names(runs),
     )

@@ -86,7 +86,7 @@ def verdict(study: Study) -> str:
     titles = {"cnn": "CNN", "resnet": "ResNet", "raw": "CNN"}
     spelled = {key: f"; alone {found:.2f} for the {titles[key]}" if found else "" for key, found in alone.items()}
     spelled["resnet"] = spelled["resnet"].replace("; alone", "," if spelled["cnn"] else "; alone")
-    stuck, n = forensics.count_stuck(study)
+    stuck, n = (sum(counts) for counts in zip((0, 0), *forensics.count_stuck(study).values()))
     causes = {"overwrite": spelled["cnn"] + spelled["resnet"], "raw": spelled["raw"]}
     lines.append(say("verdict.causes", **causes, stuck=f"in {stuck} of {n} runs it" if n else "it"))
     outcomes = forensics.outcomes(study)
