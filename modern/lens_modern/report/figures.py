@@ -403,7 +403,7 @@ def draw_estimates(
 def draw_growth(key: str, title: str, lines: Mapping[str, Mapping[int, Estimate]], label: str) -> Figure:
     """A number against the number of stamps, logarithmic: mean, interval over seeds and stamps."""
     table: list[dict[str, Any]] = []
-    with _drawing(HEIGHT + 0.12 * len(lines)) as canvas:
+    with _drawing(HEIGHT + 0.17 * len(lines)) as canvas:
         axes = canvas.subplots()
         for i, (name, points) in enumerate(lines.items()):
             sizes = sorted(points)
@@ -420,7 +420,7 @@ def draw_growth(key: str, title: str, lines: Mapping[str, Mapping[int, Estimate]
         sizes = sorted({row["n_stamps"] for row in table})
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.xaxis.set_minor_formatter(NullFormatter())
-        canvas.legend(loc="outside lower left", ncols=2)
+        canvas.legend(loc="outside lower left")
         svg = to_svg(canvas, key)
     alt = "; ".join(f"{row['runs']}, {row['n_stamps']}: {row['mean']:.3f}" for row in table)
     return Figure(key, title, f"{label} by number of stamps: {alt}.", svg, table)
