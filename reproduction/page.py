@@ -22,10 +22,10 @@ from lens_common.errors import UserError
 from lens_common.folders import replacing
 from lens_modern.report.figures import Figure, draw_growth, draw_histories, standalone
 from lens_modern.report.page import Panel, Panels, Report, Section, Table, picture, walk, write_report
+from lens_modern.report.reading import StoredRun
 from lens_modern.report.sections import (
     Group,
     cost_table,
-    find_pairs,
     pair_section,
     runs_table,
     set_names,
@@ -76,18 +76,18 @@ def verdict(study: Study) -> str:
     if all(large.values()):
         lines[0] += " " + say("verdict.large", **{name: f"{found:.2f}" for name, found in large.items()})
     alone = {
-        key: study.estimate("mocks", model, 2000, (defect,))
-        for key, model, defect in (
-            ("cnn", "cnn", "class_overwrite"),
-            ("resnet", "resnet", "class_overwrite"),
-            ("raw", "cnn", "raw_pixels"),
+        key: [
+            f"{found:.2f} for the {forensics.MODELS[model]}"
+            for model in models
+            if (found := study.estimate("mocks", model, 2000, (defect,)))
+        ]
+        for key, defect, models in (
+            ("overwrite", "class_overwrite", ("cnn", "resnet")),
+            ("raw", "raw_pixels", ("cnn",)),
         )
     }
-    titles = {"cnn": "CNN", "resnet": "ResNet", "raw": "CNN"}
-    spelled = {key: f"; alone {found:.2f} for the {titles[key]}" if found else "" for key, found in alone.items()}
-    spelled["resnet"] = spelled["resnet"].replace("; alone", "," if spelled["cnn"] else "; alone")
+    causes = {key: f"; alone {', '.join(found)}" if found else "" for key, found in alone.items()}
     stuck, n = (sum(counts) for counts in zip((0, 0), *forensics.count_stuck(study).values()))
-    causes = {"overwrite": spelled["cnn"] + spelled["resnet"], "raw": spelled["raw"]}
     lines.append(say("verdict.causes", **causes, stuck=f"in {stuck} of {n} runs it" if n else "it"))
     outcomes = forensics.outcomes(study)
     by_outcome = {
@@ -102,7 +102,8 @@ def verdict(study: Study) -> str:
         lines.append(" ".join(said))
     else:
         lines.append(say("verdict.reasons_all"))
-    if find_pairs([*study.runs.values()]):
+    twins = [in_pairs("mocks", *([run] for run in pair), MARGIN) for pair in pairs_of(study).values()]
+    if twins and all(found and found.equivalent for found in twins):
         lines.append(say("verdict.twins", margin=f"{MARGIN:g}"))
     best = forensics.best_networks(study)
     radial = {name: forensics.radial_estimate(study, name) for name in ("mocks", "pics")}
@@ -113,14 +114,18 @@ def verdict(study: Study) -> str:
     return "\n\n".join(lines)
 
 
+def pairs_of(study: Study) -> dict[str, list[StoredRun]]:
+    """The mended twins that the page sets side by side, legacy first."""
+    pairs = {pair: [study.runs.get(f"{pair}-{side}-seed1") for side in ("legacy", "modern")] for pair in PAIRS}
+    return dict([(pair, runs) for pair, runs in pairs.items() if all(runs)][:MOST_PAIRS])
+
+
 def comparison(study: Study) -> Section:
     """The twins, pair by pair and over the seeds."""
     parts = []
-    for pair in PAIRS:
-        runs = [study.runs.get(f"{pair}-{side}-seed1") for side in ("legacy", "modern")]
-        if all(runs) and len(parts) < MOST_PAIRS:
-            names = [name for name in set_names(runs) if name != "test"]
-            parts.append(pair_section(*runs, MARGIN, names, pair))
+    for pair, runs in pairs_of(study).items():
+        names = [name for name in set_names(runs) if name != "test"]
+        parts.append(pair_section(*runs, MARGIN, names, pair))
     blocks = [
         say("twins.intro", margin=f"{MARGIN:g}"),
         *[table for table in [over_seeds(study)] if table],
