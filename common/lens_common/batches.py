@@ -50,9 +50,13 @@ def count_steps(n_stamps: int, batch_size: int, drop_tail: bool) -> int:
     return n_stamps // batch_size if drop_tail else -(-n_stamps // batch_size)
 
 
-def make_batch(stamps: np.ndarray, random_state: np.random.RandomState, augmented: bool) -> np.ndarray:
+def make_batch(
+    stamps: np.ndarray, random_state: np.random.RandomState, augmented: bool, interpolation: str = "nearest"
+) -> np.ndarray:
     """Augment the stamps of a batch, float32 (N, bands, H, W), or only copy them."""
-    return augment(stamps, random_state) if augmented else np.array(stamps, dtype=np.float32, order="C")
+    if augmented:
+        return augment(stamps, random_state, interpolation)
+    return np.array(stamps, dtype=np.float32, order="C")
 
 
 def dropout_mask(random_state: np.random.RandomState, shape: Tuple[int, ...], rate: float) -> np.ndarray:

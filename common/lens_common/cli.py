@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence
 
 from . import __version__, commands, mapping
+from .augmentation import INTERPOLATIONS
 from .errors import Interrupted, UserError
 from .folders import cache_folder
 from .prior import POPULATIONS, PRIOR
@@ -251,6 +252,14 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help="end after so many epochs without a lower validation loss, keep the best",
     )
     parser.add_argument("--scaling", choices=SCALINGS, help="instead of the preset's")
+    parser.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        help="of augmented stamps: nearest, every preset's, as Keras did up to 2.1.3; linear, as from 2.1.4 on",
+    )
+    parser.add_argument(
+        "--lens-weight", type=float, metavar="W", help="weight of a lens in the ResNet's loss; default 1"
+    )
     parser.add_argument(
         "--seed", type=_seed, default=1, metavar="S", help="of folds, weights and training; default %(default)s"
     )

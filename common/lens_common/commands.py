@@ -28,12 +28,14 @@ from .quality import apply_filter, describe_filter, explain_flags, flag_stamps, 
 from .runs import (
     RUN_FORMAT,
     SHIPPED,
+    check_pooling,
     describe_environment,
     load_weights,
     model_hash,
     read_config,
     read_csv,
     read_environment,
+    read_settings,
     write_csv,
     write_json,
     write_rejected,
@@ -41,7 +43,7 @@ from .runs import (
 from .scaling import scaling_from_dict, scaling_to_dict
 from .score_tables import check_same_stamps, comparable, read_provenance, read_scores, write_scores
 from .stamps import SET_ASIDE, Dataset, load_dataset
-from .study import MODELS, PRESETS, defective_data, defective_settings, resolve_defects
+from .study import MODELS, PRESETS, defective_data, defective_folds, defective_settings, resolve_defects
 from .training import TrainingData, TrainingSettings
 
 # Of a comparison, which says the same each time.
@@ -127,7 +129,7 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     if options.data and preset.at_most:
         data = _balanced(data, preset.n_stamps)
     _check_batch(settings, len(data.ids))
-    folds = assign_folds(data.ids, options.seed)
+    folds = defective_folds(assign_folds(data.ids, options.seed), defects)
     if options.filter:
         data, folds = _drop_flagged(data, folds, options.filter)
     _check_folds(data, folds)
@@ -174,8 +176,9 @@ def _train(
     held = data.take(rows)
     scores = estimator.predict_proba(held.stamps)[:, 1]
     write_scores(run / "scores.csv", held, folds[rows], scores, provenance(run, weights, backend))
-    tested = folds[rows] == "test"
-    _evaluate(run, held.take(np.flatnonzero(tested)), scores[tested], weights, options)
+    fold = _own_fold(folds)
+    judged = folds[rows] == fold
+    _evaluate(run, held.take(np.flatnonzero(judged)), scores[judged], weights, options, fold)
 
 
 def score(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -205,16 +208,19 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
         if not rows.all():
             _say(f"{(~rows).sum()} stamps that the run trained or validated on are left out")
     else:
-        rows = folds == "test"
+        rows = folds == _own_fold(folds)
     if not rows.any():
-        raise UserError(f"{data.folder} holds no stamp for {options.run} to be evaluated on; its data were changed")
+        raise UserError(
+            f"{data.folder} holds no stamp for {options.run} to be evaluated on: it learned from all of them, "
+            "or they were changed; name other labelled stamps with --data"
+        )
     data = data.take(np.flatnonzero(rows))
     if options.data:
         data = fit_to_run(data, options.run, options.resample)
     estimator, weights = restore_run(backend, options.run)
     scores = estimator.predict_proba(data.stamps)[:, 1]
-    suffix = f"-{data.data_hash[:12]}" if options.data else ""
-    _evaluate(Path(options.run), data, scores, weights, options, suffix)
+    fold = "" if options.data else _own_fold(folds)
+    _evaluate(Path(options.run), data, scores, weights, options, fold)
 
 
 def compare(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -412,8 +418,10 @@ def _balanced(data: Dataset, n_stamps: int) -> Dataset:
 def _settings(options: argparse.Namespace, of_mode: Dict[str, Any]) -> TrainingSettings:
     """Settings of the preset, with what the mode replaces and then what was given."""
     settings = replace(PRESETS[options.preset].settings[options.model], **of_mode)
-    names = ("epochs", "batch_size", "learning_rate", "schedule", "patience", "scaling")
+    names = ("epochs", "batch_size", "learning_rate", "schedule", "patience", "scaling", "interpolation", "lens_weight")
     given = {key: getattr(options, key) for key in names}
+    if given["interpolation"] and not settings.augmented:
+        raise UserError(f"the training of the {options.model} augments no stamp; leave out --interpolation")
     return replace(settings, **{key: value for key, value in given.items() if value is not None})
 
 
@@ -435,9 +443,17 @@ def _check_batch(settings: TrainingSettings, n_stamps: int) -> None:
         )
 
 
+def _own_fold(folds: np.ndarray) -> str:
+    """Name the fold that judges a run: its test fold or, where a defect kept none, the validation stamps."""
+    if "test" in folds:
+        return "test"
+    _say("no test fold was kept: the metrics are of validation stamps that were trained on, as in 2018")
+    return "validation"
+
+
 def _check_folds(data: Dataset, folds: np.ndarray) -> None:
-    """Refuse data of which the training or the test fold lacks a class, before hours are spent on them."""
-    for fold in ("train", "test"):
+    """Refuse data of which the training fold or the one that judges lacks a class, before hours are spent on them."""
+    for fold in ("train", "test" if "test" in folds else "validation"):
         for label, kind in ((1, "lens"), (0, "non-lens")):
             if not np.any((folds == fold) & (data.labels == label)):
                 raise UserError(
@@ -469,8 +485,11 @@ def _check_run(run: Path, plan: Dict[str, Any]) -> None:
             raise UserError(f"{run} holds other files; choose an empty or a new folder for --out")
         return
     config = {"mode": "faithful", **read_config(run)}
-    config["settings"] = asdict(TrainingSettings(**config["settings"]))  # of a run older than some of them
+    config["settings"] = asdict(read_settings(config))
     changed = [key for key in plan if config.get(key) != plan[key]]
+    if changed == ["settings"]:
+        there, here = config["settings"], plan["settings"]
+        changed = [f"{key} ({there[key]}, not {here[key]})" for key in here if there[key] != here[key]]
     if changed:
         raise UserError(f"{run} holds a run with other {', '.join(changed)}; choose another --out")
 
@@ -526,13 +545,14 @@ def restore_run(
     if "scaling" not in config:
         raise UserError(f"the training in {run} has not ended; run the same train command to end it")
     weights = load_weights(Path(run) / "weights.npz")
+    check_pooling(run, config, weights)
     shape = NetworkShape(**config["shape"])
     network = backend.build_network(config["model"], shape, config["seed"])
     try:
         network.set_weights(weights)
     except UserError as error:
         raise UserError(f"{Path(run) / 'weights.npz'}: {error}") from error
-    estimator = LensClassifier(backend.build_network, config["model"], TrainingSettings(**config["settings"]))
+    estimator = LensClassifier(backend.build_network, config["model"], read_settings(config))
     estimator.network_, estimator.shape_ = network, shape
     estimator.scaling_ = scaling_from_dict(config["scaling"])
     return estimator, weights
@@ -566,9 +586,10 @@ def _evaluate(
     scores: np.ndarray,
     weights: Dict[str, np.ndarray],
     options: argparse.Namespace,
-    suffix: str = "",
+    fold: str = "",
 ) -> None:
-    """Write metrics and plots of some scores into the run, and print the metrics."""
+    """Write metrics and plots of one of the run's folds, or of other data, into the run, and print the metrics."""
+    suffix = "" if fold else f"-{data.data_hash[:12]}"
     labels = data.labels == 1
     config = read_config(run)
     threshold = options.threshold
@@ -578,11 +599,11 @@ def _evaluate(
         "data": data.folder,
         "data_hash": data.data_hash,
         "model_hash": model_hash(weights, config["scaling"]),
-        "fold": "" if suffix else "test",
+        "fold": fold,
         **({"resampled": data.resampled} if data.resampled else {}),
     }
     write_json(run / f"metrics{suffix}.json", metrics)
-    where = Path(data.folder).absolute().name if suffix else "its test fold"
+    where = Path(data.folder).absolute().name if suffix else f"its {fold} fold"
     title = f"{config['model']} on {where}, {len(labels)} stamps"
     plots.plot_roc(run / f"roc{suffix}.png", labels, scores, title, threshold)
     plots.plot_scores(run / f"scores{suffix}.png", labels, scores, title, threshold)

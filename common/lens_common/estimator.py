@@ -19,7 +19,7 @@ from .training import (
     train_network,
 )
 
-NetworkBuilder = Callable[[str, NetworkShape, int], Network]
+NetworkBuilder = Callable[..., Network]
 
 
 class LensClassifier(ClassifierMixin, BaseEstimator):
@@ -28,7 +28,8 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     build_network : callable
-        A twin's ``backend.build_network``: (model, shape, seed) to a network.
+        A twin's ``backend.build_network``: (model, shape, seed) to a network; ``lens_weight`` is handed on where it
+        is not 1.
     model : {"resnet", "cnn"}
         Which network.
     settings : TrainingSettings
@@ -104,7 +105,8 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         data = TrainingData(
             self.scaling_.transform(X), y.astype(bool), self.scaling_.transform(held_X), np.asarray(held_y, bool)
         )
-        network = self.build_network(self.model, shape, self.seed)
+        weighted = {} if self.settings.lens_weight == 1 else {"lens_weight": self.settings.lens_weight}
+        network = self.build_network(self.model, shape, self.seed, **weighted)
         counts = TrainingData(X, y.astype(bool), X[:0], y[:0])
         checkpoint = Checkpoint(self.checkpoint, self.settings, self.seed, counts) if self.checkpoint else None
         self.history_ = train_network(network, data, self.settings, self.seed, checkpoint, monitor)

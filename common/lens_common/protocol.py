@@ -81,6 +81,21 @@ def check_side(shape: NetworkShape, least: int) -> None:
         raise UserError(f"this network needs stamps of {least} pixels a side or more, got {shape.side}")
 
 
+def check_lens_weight(lens_weight: float) -> None:
+    """Refuse a weight of the lenses in a loss that has none.
+
+    Raises
+    ------
+    UserError
+        Naming the weight.
+    """
+    if lens_weight != 1:
+        raise UserError(
+            f"the CNN's loss weighs both classes alike, got a lens_weight of {lens_weight}; leave it at 1, "
+            "or choose the resnet"
+        )
+
+
 def holds_training_state(weights: Mapping[str, np.ndarray]) -> bool:
     """Whether weights come with all that an optimiser carries from step to step."""
     return any(name.startswith(OPTIMISERS) for name in weights)

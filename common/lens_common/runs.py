@@ -9,7 +9,7 @@ checkpoint.npz     network, optimiser and progress, to go on from
 stamps.csv         id, path, fold, is_lens and digest of each stamp
 rejected.csv       files that were set aside or repaired
 scores.csv, .json  scores of the validation and test folds
-metrics.json       metrics of the test fold
+metrics.json       metrics of the test fold, or of the validation stamps where none was kept
 =================  =========================================================
 """
 
@@ -30,6 +30,7 @@ from . import __version__
 from .errors import UserError
 from .folders import replacing
 from .stamps import Rejection
+from .training import TrainingSettings
 
 RUN_FORMAT = 1
 # Run directories of the networks that come with this package, by model; see docs/model-card.md.
@@ -78,6 +79,32 @@ def load_weights(path: Path) -> Dict[str, np.ndarray]:
             return {name: stored[name] for name in stored.files}
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise UserError(f"cannot read the weights {path}: {error}; train again or take the file from a copy") from error
+
+
+def read_settings(config: Mapping[str, Any]) -> TrainingSettings:
+    """Training settings of a run; one that could not be chosen when it was written has the value that it had then."""
+    settings = dict(config["settings"])
+    settings.setdefault("interpolation", "linear" if settings.get("augmented") else "nearest")
+    return TrainingSettings(**settings)
+
+
+def check_pooling(run: Union[str, Path], config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
+    """Refuse a ResNet that pooled its last map in windows of 3x3, which left several of them from 49 pixels up.
+
+    Raises
+    ------
+    UserError
+        Naming the pooling; one pooled value a filter is left today, as in CMU DeepLens.
+    """
+    if config["model"] != "resnet" or np.ndim(weights.get("dense.weight")) != 2:
+        return
+    n_inputs, n_filters = weights["dense.weight"].shape[1], np.size(weights.get("stage5.unit3.conv3.bias"))
+    if n_inputs > n_filters > 1 and n_inputs % n_filters == 0:
+        raise UserError(
+            f"{run} holds a ResNet of an older version, whose pooling took windows of 3x3 of the last map: "
+            f"{n_inputs} values for {n_filters} filters; today it pools the whole map, as CMU DeepLens does. "
+            "Train it again, or score with the version that trained it"
+        )
 
 
 def model_hash(weights: Mapping[str, np.ndarray], scaling: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
+from .augmentation import INTERPOLATIONS
 from .batches import count_steps, draw_batches, make_batch
 from .errors import Interrupted, UserError
 from .folders import write_arrays
@@ -22,6 +23,8 @@ from .protocol import Network
 
 PREDICT_BATCH = 128
 SCHEDULES = ("steps", "one-cycle")
+# Settings that checkpoints of older versions do not know.
+NEW_SETTINGS = ("interpolation", "lens_weight")
 _BEST = "best/"
 Monitor = Callable[[np.ndarray, np.ndarray], Dict[str, Optional[float]]]
 
@@ -44,6 +47,8 @@ class TrainingSettings:
         Factor of each drop.
     augmented : bool
         Rotate, zoom and flip each stamp of a batch.
+    interpolation : {"nearest", "linear"}
+        How an augmented pixel is read between the grid points; see `lens_common.augmentation`.
     drop_tail : bool
         Leave out the last, smaller batch of an epoch.
     scaling : str
@@ -53,6 +58,8 @@ class TrainingSettings:
     patience : int
         End after so many epochs without a lower loss on the validation stamps, and take the weights of the
         epoch with the lowest; 0: train to the last epoch.
+    lens_weight : float
+        Weight of a lens relative to a non-lens in the ResNet's loss, above 0; CMU DeepLens and the study use 1.
     """
 
     epochs: int
@@ -65,6 +72,8 @@ class TrainingSettings:
     scaling: str = "sigma"
     schedule: str = "steps"
     patience: int = 0
+    interpolation: str = "nearest"
+    lens_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "rate_steps"):
@@ -76,6 +85,10 @@ class TrainingSettings:
             raise UserError(f"no schedule named {self.schedule!r}; choose one of {', '.join(SCHEDULES)}")
         if self.patience < 0:
             raise UserError(f"patience must be 0 or more, got {self.patience}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise UserError(f"no interpolation named {self.interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}")
+        if not 0 < self.lens_weight < math.inf:
+            raise UserError(f"lens_weight must be above 0 and finite, got {self.lens_weight}")
 
 
 @dataclass
@@ -119,9 +132,10 @@ def learning_rate_at(epoch: int, settings: TrainingSettings, step: int = 0, n_st
     epoch, step : int
         From 0.
     settings : TrainingSettings
-        ``steps`` is CMU DeepLens' schedule: the rate is lowered at the end of epoch i (from 0) if i > 0 and i is a
-        multiple of ``epochs // rate_steps``, so the first stretch is one epoch longer; 120 epochs in 3 steps give
-        41, 40 and 39 epochs.  ``one-cycle`` rises along a cosine over 30 % of all steps from 1/25 of
+        ``steps`` is CMU DeepLens' schedule, written for Python 2: the rate is lowered at the end of epoch i (from 0)
+        if i > 0 and i is a multiple of ``epochs // rate_steps``, so the first stretch is one epoch longer; 120 epochs
+        in 3 steps give 41, 40 and 39 epochs.  Python 3 divides to a fraction there, and where that is no whole
+        number the rate never drops (the defect ``rate_never_drops``).  ``one-cycle`` rises along a cosine over 30 % of all steps from 1/25 of
         `learning_rate` to it, then falls along another to 4e-6 of it.
     n_steps : int
         Steps an epoch.
@@ -208,7 +222,7 @@ def train_network(
                 len(labels), settings.batch_size, seed, progress.epoch, settings.drop_tail, progress.step
             )
             for step, rows, random_state in batches:
-                stamps = make_batch(data.stamps[rows], random_state, settings.augmented)
+                stamps = make_batch(data.stamps[rows], random_state, settings.augmented, settings.interpolation)
                 rate = learning_rate_at(progress.epoch, settings, step, n_steps)
                 progress.loss_sum += network.train_step(stamps, labels[rows], rate, random_state) * len(rows)
                 progress.step = step + 1
@@ -282,6 +296,7 @@ class Checkpoint:
         self, path: Path, settings: TrainingSettings, seed: int, data: TrainingData, seconds_between: float = 60.0
     ) -> None:
         self.path, self.seconds_between = Path(path), seconds_between
+        self.settings = asdict(settings)
         digest = hashlib.sha256(json.dumps([asdict(settings), seed], sort_keys=True).encode())
         digest.update(np.ascontiguousarray(data.stamps).tobytes())
         digest.update(np.ascontiguousarray(data.labels).tobytes())
@@ -300,7 +315,8 @@ class Checkpoint:
         UserError
             If the file cannot be written; the one before stays.
         """
-        header = json.dumps({"fingerprint": self.fingerprint, **asdict(replace(progress, best_weights={}))})
+        about = {"fingerprint": self.fingerprint, "settings": self.settings}
+        header = json.dumps({**about, **asdict(replace(progress, best_weights={}))})
         best = {f"{_BEST}{name}": values for name, values in progress.best_weights.items()}
         arrays = {"__header__": np.array(header), **best, **network.get_weights(training_state=True)}
         try:
@@ -327,15 +343,23 @@ class Checkpoint:
                 header = json.loads(str(stored["__header__"]))
                 weights = {name: stored[name] for name in stored.files if name != "__header__"}
             best = {name[len(_BEST) :]: weights.pop(name) for name in [*weights] if name.startswith(_BEST)}
-            fingerprint, progress = header.pop("fingerprint"), replace(Progress(**header), best_weights=best)
+            fingerprint, settings = header.pop("fingerprint"), header.pop("settings", {})
+            progress = replace(Progress(**header), best_weights=best)
         except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
             raise UserError(f"{self.path} is no checkpoint of ours ({error}); remove it to start anew") from error
         if fingerprint != self.fingerprint:
-            raise UserError(
-                f"{self.path} belongs to a training with other settings, data or version; choose another folder"
-            )
+            raise UserError(f"{self.path} belongs to a training {self._tell_apart(settings)}; choose another folder")
         network.set_weights(weights)
         return progress
+
+    def _tell_apart(self, stored: Dict[str, Any]) -> str:
+        """Say what differs from the training that wrote the checkpoint, which kept no settings in older versions."""
+        if not stored:
+            return f"of an older version, which had no {' and no '.join(NEW_SETTINGS)}"
+        changed = [key for key in self.settings if stored.get(key) != self.settings[key]]
+        if changed:
+            return "with another " + ", ".join(f"{key}: {stored.get(key)}, not {self.settings[key]}" for key in changed)
+        return "with another seed or other data"
 
 
 def _check_data(data: TrainingData, settings: TrainingSettings) -> None:
@@ -357,12 +381,35 @@ def _validate(network: Network, data: TrainingData, monitor: Optional[Monitor]) 
     if len(labels) == 0:
         return {}
     scores = predict_in_batches(network, data.validation_stamps)
-    # The scores of some networks are 0 or 1 to the last digit, so they are clipped as Keras does.
-    of_truth = np.clip(np.where(labels, scores, 1 - scores), 1e-7, 1)
-    named: Dict[str, Optional[float]] = {"loss": float(-np.log(of_truth).mean())}
+    named: Dict[str, Optional[float]] = {"loss": clipped_loss(labels, scores)}
     named["accuracy"] = float(np.mean((scores > 0.5) == labels))
     named.update(monitor(labels, scores) if monitor else {})
     return {f"validation_{key}": value for key, value in named.items()}
+
+
+def clipped_loss(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Keras' clipped binary cross-entropy of the outputs non-lens and lens, from the score of the lens alone.
+
+    The scores of some networks are 0 or 1 to the last digit.  Clipped in float32, a wrong stamp then costs 16.0302,
+    the mean of -log(1e-7) and of -log(2^-23), which is what float32 leaves of 1 - (1 - 1e-7).
+
+    Parameters
+    ----------
+    labels : bool array (N,)
+        True for a lens.
+    scores : float array (N,)
+        In [0, 1].
+
+    Returns
+    -------
+    float
+        Mean over the stamps, from 0 to 16.0302.
+    """
+    lens = np.asarray(scores, np.float32)
+    low, high = np.float32(1e-7), np.float32(1 - 1e-7)
+    of_truth = np.clip(np.where(labels, lens, 1 - lens), low, high)
+    of_other = np.clip(np.where(labels, 1 - lens, lens), low, high)
+    return float(-(np.log(of_truth) + np.log(1 - of_other)).mean(dtype=np.float64) / 2)
 
 
 def _describe(row: Dict[str, Any], epochs: int) -> str:

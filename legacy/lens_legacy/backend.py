@@ -116,7 +116,7 @@ def prepare(dtype: str = "float32") -> None:
         _try_compiling(given)
 
 
-def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
+def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float = 1.0) -> Network:
     """Build a network with freshly drawn weights.
 
     Parameters
@@ -127,6 +127,8 @@ def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
         Bands and side of the stamps.
     seed : int
         Seed of the initial weights.
+    lens_weight : float
+        Weight of a lens relative to a non-lens in the loss; only the ResNet's has one.
 
     Returns
     -------
@@ -137,7 +139,7 @@ def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
         raise UserError(f"no model named {model!r}; choose one of {', '.join(NETWORKS)}")
     prepare()
     module = importlib.import_module(f"{__package__}.{model}")
-    return getattr(module, NETWORKS[model])(shape, seed)
+    return getattr(module, NETWORKS[model])(shape, seed, lens_weight)
 
 
 def describe() -> Dict[str, Any]:

@@ -68,7 +68,7 @@ def build_graph(shape: NetworkShape) -> Any:
     Returns
     -------
     lasagne.layers.Layer
-        (N, 1) logits; for 45x45 stamps the side runs 45, 23, 12, 6, 3, 1.
+        (N, 1) logits; for 45x45 stamps the side runs 45, 23, 12, 6, 3, and the last map is pooled whole.
     """
     net = InputLayer((None, shape.n_bands, shape.side, shape.side), name="stamps")
     stem = SameConv2DLayer(net, 32, 7, W=GlorotUniform("relu"), nonlinearity=elu, name="stem.conv")
@@ -78,7 +78,7 @@ def build_graph(shape: NetworkShape) -> Any:
         net = residual_unit(net, first, inner, outer, halve=halve, activated=stage == 1)
         net = residual_unit(net, f"stage{stage}.unit2", inner, outer)
         net = residual_unit(net, f"stage{stage}.unit3", inner, outer)
-    net = Pool2DLayer(net, pool_size=3, stride=1, mode="average_inc_pad")  # (N, 512, 1, 1)
+    net = Pool2DLayer(net, pool_size=net.output_shape[2:], stride=1, mode="average_inc_pad")  # (N, 512, 1, 1)
     return DenseLayer(net, 1, W=GlorotUniform(), nonlinearity=identity, name="dense")
 
 
@@ -91,13 +91,16 @@ class ResNet:
         Bands and side of the stamps.
     seed : int
         Seed of the initial weights.
+    lens_weight : float
+        Weight of a lens relative to a non-lens in the loss.
 
     References
     ----------
     Lanusse et al. 2018, arXiv:1703.02642; github.com/McWilliamsCenter/CMUDeepLens.
     """
 
-    def __init__(self, shape: NetworkShape, seed: int) -> None:
+    def __init__(self, shape: NetworkShape, seed: int, lens_weight: float = 1.0) -> None:
+        self.lens_weight = lens_weight
         check_side(shape, least=33)  # the side is halved four times, and 3 pixels must be left
         lasagne.random.set_rng(np.random.RandomState(seed))
         self.logits = build_graph(shape)
@@ -146,7 +149,7 @@ class ResNet:
     def _compile_training(self) -> None:
         labels, learning_rate = T.matrix("labels"), T.scalar("learning_rate")
         logits = lasagne.layers.get_output(self.logits)
-        loss = weighted_sigmoid_cross_entropy(logits, labels).mean()
+        loss = weighted_sigmoid_cross_entropy(logits, labels, self.lens_weight).mean()
         parameters = self._parameters(trainable=True)
         # DIFFERS: Adam: Lasagne adds epsilon outside of the bias correction
         updates = lasagne.updates.adam(loss, parameters, learning_rate=learning_rate)

@@ -110,7 +110,7 @@ def prepare(
     _chosen.update(device=device, bfloat16=bfloat16, mode=mode)
 
 
-def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
+def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float = 1.0) -> Network:
     """Build a network with freshly drawn weights.
 
     Parameters
@@ -121,6 +121,8 @@ def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
         Bands and side of the stamps.
     seed : int
         Seed of the initial weights.
+    lens_weight : float
+        Weight of a lens relative to a non-lens in the loss; only the ResNet's has one.
 
     Returns
     -------
@@ -133,7 +135,7 @@ def build_network(model: str, shape: NetworkShape, seed: int) -> Network:
         prepare()
     idiomatic = _chosen["mode"] == "idiomatic"
     module = importlib.import_module(f"{__package__}.{'idiomatic' if idiomatic else model}")
-    network = getattr(module, f"{'Idiomatic' if idiomatic else ''}{NETWORKS[model]}")(shape, seed)
+    network = getattr(module, f"{'Idiomatic' if idiomatic else ''}{NETWORKS[model]}")(shape, seed, lens_weight=lens_weight)
     if _chosen["bfloat16"]:
         network._logits = in_bfloat16(network._logits, torch.device(_chosen["device"]).type)
     return network

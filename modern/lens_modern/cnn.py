@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lens_common.batches import dropout_mask
-from lens_common.protocol import NetworkShape, check_side, check_weights, holds_training_state
+from lens_common.protocol import NetworkShape, check_lens_weight, check_side, check_weights, holds_training_state
 
 from .faithful import RMSprop, max_pool
 from .losses import clipped_binary_cross_entropy
@@ -49,9 +49,12 @@ class CNN:
         Bands and side of the stamps.
     seed : int
         Seed of the initial weights.
+    lens_weight : float
+        1: its loss knows no other.
     """
 
-    def __init__(self, shape: NetworkShape, seed: int) -> None:
+    def __init__(self, shape: NetworkShape, seed: int, lens_weight: float = 1.0) -> None:
+        check_lens_weight(lens_weight)
         check_side(shape, least=6)  # 2 pixels go at the border, and 4 are pooled into one
         self.pooled = (FILTERS, (shape.side - 2) // 4, (shape.side - 2) // 4)  # channels, H, W
         # DIFFERS: channels: torch keeps them first

@@ -96,10 +96,18 @@ class IdiomaticResNet(ResNet):
         Seed of the initial weights.
     ingredients : collection of str
         Which of `INGREDIENTS` to exchange; pooling and loss are torch's already.
+    lens_weight : float
+        Weight of a lens relative to a non-lens in the loss.
     """
 
-    def __init__(self, shape: NetworkShape, seed: int, ingredients: Collection[str] = tuple(INGREDIENTS)) -> None:
-        super().__init__(shape, seed)
+    def __init__(
+        self,
+        shape: NetworkShape,
+        seed: int,
+        ingredients: Collection[str] = tuple(INGREDIENTS),
+        lens_weight: float = 1.0,
+    ) -> None:
+        super().__init__(shape, seed, lens_weight)
         if "initialisation" in ingredients:
             _initialise(self.graph, seed)
         if "batch_norm" in ingredients:
@@ -140,10 +148,18 @@ class IdiomaticCNN(CNN):
         Seed of the initial weights.
     ingredients : collection of str
         Which of `INGREDIENTS` to exchange; there is no batch norm.
+    lens_weight : float
+        1: its loss knows no other.
     """
 
-    def __init__(self, shape: NetworkShape, seed: int, ingredients: Collection[str] = tuple(INGREDIENTS)) -> None:
-        super().__init__(shape, seed)
+    def __init__(
+        self,
+        shape: NetworkShape,
+        seed: int,
+        ingredients: Collection[str] = tuple(INGREDIENTS),
+        lens_weight: float = 1.0,
+    ) -> None:
+        super().__init__(shape, seed, lens_weight)
         self.ingredients = ingredients
         if "initialisation" in ingredients:
             _initialise(self.graph, seed)

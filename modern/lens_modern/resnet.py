@@ -97,7 +97,7 @@ def build_graph(shape: NetworkShape, random_state: np.random.RandomState) -> nn.
     Returns
     -------
     torch.nn.Module
-        To (N, 1) logits; for 45x45 stamps the side runs 45, 23, 12, 6, 3, 1.
+        To (N, 1) logits; for 45x45 stamps the side runs 45, 23, 12, 6, 3, and the last map is pooled whole.
     """
     graph, incoming, side = nn.Sequential(), 32, shape.side
     stem = _same_convolution(glorot_uniform(random_state, (32, shape.n_bands, 7, 7), np.sqrt(2)), bias=False)
@@ -110,9 +110,9 @@ def build_graph(shape: NetworkShape, random_state: np.random.RandomState) -> nn.
         units.unit3 = residual_unit(outer, inner, outer, random_state)
         graph.add_module(f"stage{stage}", units)
         incoming, side = outer, -(-side // 2) if halve else side
-    graph.pool = nn.AvgPool2d(3, stride=1)  # (N, 512, 1, 1)
+    graph.pool = nn.AvgPool2d(side, stride=1)  # (N, 512, 1, 1)
     graph.flatten = nn.Flatten()
-    graph.dense = nn.Linear(outer * (side - 2) ** 2, 1)
+    graph.dense = nn.Linear(outer, 1)
     # DIFFERS: dense weights: torch's are (outputs, inputs)
     _fill(graph.dense, glorot_uniform(random_state, graph.dense.weight.shape[::-1]).T)
     return graph
@@ -127,13 +127,16 @@ class ResNet:
         Bands and side of the stamps.
     seed : int
         Seed of the initial weights.
+    lens_weight : float
+        Weight of a lens relative to a non-lens in the loss.
 
     References
     ----------
     Lanusse et al. 2018, arXiv:1703.02642; github.com/McWilliamsCenter/CMUDeepLens.
     """
 
-    def __init__(self, shape: NetworkShape, seed: int) -> None:
+    def __init__(self, shape: NetworkShape, seed: int, lens_weight: float = 1.0) -> None:
+        self.lens_weight = lens_weight
         check_side(shape, least=33)  # the side is halved four times, and 3 pixels must be left
         self.graph = build_graph(shape, np.random.RandomState(seed))
         for parameter in self.graph.parameters():
@@ -146,7 +149,8 @@ class ResNet:
     ) -> float:
         """Take one step of Adam on a batch; return the mean loss before it."""
         self.graph.train().zero_grad()
-        loss = weighted_sigmoid_cross_entropy(self._logits(stamps), _floats(labels)[:, None]).mean()
+        losses = weighted_sigmoid_cross_entropy(self._logits(stamps), _floats(labels)[:, None], self.lens_weight)
+        loss = losses.mean()
         loss.backward()
         self.optimizer.step(learning_rate)
         return loss.item()

@@ -13,7 +13,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import numpy as np
 from lens_common.catalogue import read_catalogue
 from lens_common.errors import UserError
 from lens_common.metrics import auroc, auroc_interval, evaluate_scores
-from lens_common.runs import load_weights, model_hash, read_config, read_csv, read_environment
+from lens_common.runs import load_weights, model_hash, read_config, read_csv, read_environment, read_settings
 from lens_common.score_tables import Table, read_provenance, read_scores
 
 # Sets of a run's own data, by fold; further tables scores-NAME.csv are sets named NAME.
@@ -105,9 +105,17 @@ class StoredRun:
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {"schedule": "steps", "patience": 0, **config["settings"]}
+    settings = {**config["settings"], **_known_settings(config)}
     same = {key: config.get(key) for key in ("model", "defects", "filter")}
     return {"mode": config.get("mode", "faithful"), **same, **settings}
+
+
+def _known_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting, those of today in an older run too; none where they are no settings."""
+    try:
+        return asdict(read_settings(config))
+    except (TypeError, UserError):
+        return {}
 
 
 def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = None) -> tuple[list[StoredRun], dict]:
@@ -346,13 +354,14 @@ def check_run(run: StoredRun) -> None:
         )
     if scored.get("model") != run.config["model"]:
         raise UserError(f"{run.path}: a {scored.get('model')} scored, the run is a {run.config['model']}")
-    if "test" not in run.sets:
-        raise UserError(f"{run.path} holds no scores of its test fold; run the same train command to write them")
-    test = run.sets["test"]
+    fold = str(run.metrics.get("fold") or "test")
+    if fold not in run.sets:
+        raise UserError(f"{run.path} holds no scores of its {fold} fold; run the same train command to write them")
+    judged = run.sets[fold]
     try:
-        found = evaluate_scores(test.labels, test.scores, float(run.metrics.get("threshold", 0.5)))
+        found = evaluate_scores(judged.labels, judged.scores, float(run.metrics.get("threshold", 0.5)))
     except (TypeError, ValueError) as error:
-        raise UserError(f"{run.path}: the test fold cannot be evaluated: {error}") from error
+        raise UserError(f"{run.path}: the {fold} fold cannot be evaluated: {error}") from error
     for key, value in found.items():
         stored = run.metrics.get(key)
         if not _alike(stored, value):
@@ -372,8 +381,9 @@ def _check_history(run: StoredRun) -> None:
     """The AUROC that the last epoch saw on the validation stamps is that of the validation scores."""
     last = run.history[-1].get("validation_auroc")
     held = run.sets.get("validation")
-    # With these the network is not the last epoch's, or the validation stamps are others.
-    if last is None or held is None or run.config["settings"].get("patience") or _watched_others(run):
+    # With these the network is not the last epoch's, or other pixels were watched.
+    watched_others = "class_overwrite" in run.config["defects"]
+    if last is None or held is None or run.config["settings"].get("patience") or watched_others:
         return
     if held.labels.all() or not held.labels.any():
         return
@@ -383,10 +393,6 @@ def _check_history(run: StoredRun) -> None:
             f"{run.path}: history.csv ends with a validation AUROC of {last:.4f}, its scores have {found:.4f}; "
             "they are of two trainings"
         )
-
-
-def _watched_others(run: StoredRun) -> bool:
-    return bool({"validate_on_train", "class_overwrite"} & set(run.config["defects"]))
 
 
 def check_same_data(first: StoredRun, second: StoredRun, name: str) -> None:
