@@ -135,7 +135,9 @@ def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float
         prepare()
     idiomatic = _chosen["mode"] == "idiomatic"
     module = importlib.import_module(f"{__package__}.{'idiomatic' if idiomatic else model}")
-    network = getattr(module, f"{'Idiomatic' if idiomatic else ''}{NETWORKS[model]}")(shape, seed, lens_weight=lens_weight)
+    network = getattr(module, f"{'Idiomatic' if idiomatic else ''}{NETWORKS[model]}")(
+        shape, seed, lens_weight=lens_weight
+    )
     if _chosen["bfloat16"]:
         network._logits = in_bfloat16(network._logits, torch.device(_chosen["device"]).type)
     return network

@@ -43,6 +43,18 @@ def fitted(new_estimator):
     return new_estimator().fit(X, Y)
 
 
+def test_a_weight_of_the_lenses_is_handed_to_the_network_and_only_where_it_is_not_1():
+    built = []
+
+    def build(*given, **weighted):
+        built.append(weighted)
+        return Fixed(*given)
+
+    for weight in (1.0, 2.5):
+        LensClassifier(build, "tiny", replace(SETTINGS, epochs=1, lens_weight=weight), 3).fit(X, Y)
+    assert built == [{}, {"lens_weight": 2.5}]
+
+
 class Fixed:
     """A network that scores every stamp by its first pixel and learns nothing."""
 

@@ -10,12 +10,13 @@ from lens_common.study import (
     DEFECTS,
     PRESETS,
     defective_data,
+    defective_folds,
     defective_settings,
     overwrite_class,
     resolve_defects,
     validate_on_train,
 )
-from lens_common.training import TrainingData, TrainingSettings
+from lens_common.training import TrainingData, TrainingSettings, learning_rate_at
 
 MENDED = TrainingSettings(epochs=50, batch_size=128, learning_rate=1e-4, rate_steps=3, rate_drop=0.1, scaling="sigma")
 
@@ -70,19 +71,30 @@ def test_without_a_lens_nothing_is_overwritten():
     assert overwrite_class(numbered([1, 0], [0, 0])).validation_stamps.ravel().tolist() == [100, 101]
 
 
-def test_validating_on_the_training_stamps_trains_on_all_and_watches_the_last_fifth():
+def test_validating_on_the_training_stamps_trains_on_all_and_watches_the_same():
     data = validate_on_train(numbered([1, 0] * 4, [0, 1, 1]))
-    # 8 + 3 = 11 stamps; a fifth is 2.
     assert data.stamps.ravel().tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 100, 101, 102]
     assert data.labels.tolist() == [True, False] * 4 + [False, True, True]
-    assert data.validation_stamps.ravel().tolist() == [101, 102]
-    assert data.validation_labels.tolist() == [True, True]
+    assert data.validation_stamps.ravel().tolist() == [100, 101, 102]
+    assert data.validation_labels.tolist() == [False, True, True]
 
 
 def test_every_stamp_watched_is_one_trained_on():
     data = validate_on_train(numbered([1, 0] * 10, [0, 1] * 3))
     assert set(data.validation_stamps.ravel()) <= set(data.stamps.ravel())
-    assert len(data.validation_labels) == 5  # of 26
+    assert len(data.validation_labels) == 6
+
+
+def test_validating_on_the_training_stamps_holds_out_no_test_fold():
+    folds = np.array(["train", "test", "validation", "train", "test"])
+    expected = ["train", "validation", "validation", "train", "validation"]
+    assert defective_folds(folds, ["class_overwrite", "validate_on_train"]).tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["class_overwrite", "sign_clip", "raw_pixels", "rate_never_drops"])
+def test_other_defects_leave_the_folds(name):
+    folds = np.array(["train", "test", "validation"])
+    assert defective_folds(folds, [name]) is folds
 
 
 def test_sign_clip_chooses_the_scaling_of_that_name():
@@ -95,6 +107,11 @@ def test_raw_pixels_chooses_the_scaling_raw():
 
 def test_rate_collapse_drops_the_rate_by_a_thousand():
     assert defective_settings(MENDED, ["rate_collapse"]) == replace(MENDED, rate_drop=0.001)
+
+
+def test_rate_never_drops_keeps_the_rate_of_the_first_epoch():
+    settings = defective_settings(MENDED, ["rate_never_drops"])
+    assert {learning_rate_at(epoch, settings) for epoch in range(50)} == {1e-4}
 
 
 @pytest.mark.parametrize("name", ["class_overwrite", "validate_on_train"])
@@ -131,18 +148,19 @@ def test_without_defects_nothing_changes():
 
 
 def test_the_defects_are_those_of_the_issue():
-    assert set(DEFECTS) == {"class_overwrite", "validate_on_train", "sign_clip", "rate_collapse", "raw_pixels"}
+    expected = {"class_overwrite", "validate_on_train", "sign_clip", "raw_pixels", "rate_never_drops", "rate_collapse"}
+    assert set(DEFECTS) == expected
 
 
 @pytest.mark.parametrize(
     ("preset", "model", "expected"),
     [
         # study-2018.md, "What went wrong", column "where".
-        ("study-200", "resnet", {"validate_on_train", "sign_clip"}),
+        ("study-200", "resnet", {"validate_on_train", "sign_clip", "rate_never_drops"}),
         ("study-200", "cnn", {"validate_on_train", "raw_pixels"}),
-        ("study-2000", "resnet", {"class_overwrite", "validate_on_train", "sign_clip", "rate_collapse"}),
+        ("study-2000", "resnet", {"class_overwrite", "validate_on_train", "sign_clip", "rate_never_drops"}),
         ("study-2000", "cnn", {"class_overwrite", "validate_on_train"}),
-        ("study-20000", "resnet", {"class_overwrite", "validate_on_train", "sign_clip", "rate_collapse"}),
+        ("study-20000", "resnet", {"class_overwrite", "validate_on_train", "sign_clip", "rate_never_drops"}),
         ("study-20000", "cnn", {"validate_on_train", "raw_pixels"}),
     ],
 )
@@ -168,7 +186,8 @@ def test_defects_take_effect_in_one_order_however_they_are_named():
 
 def test_a_defect_named_twice_takes_effect_once():
     names = ["study", "sign_clip", "sign_clip"]
-    assert resolve_defects(names, PRESETS["study-200"], "resnet") == ("validate_on_train", "sign_clip")
+    expected = ("validate_on_train", "sign_clip", "rate_never_drops")
+    assert resolve_defects(names, PRESETS["study-200"], "resnet") == expected
 
 
 def test_no_names_are_no_defects():
@@ -184,6 +203,11 @@ def test_an_unknown_defect_is_refused_with_the_known_ones(name):
 def test_two_defects_that_choose_the_scaling_are_refused():
     with pytest.raises(UserError, match="raw_pixels and sign_clip each choose the scaling; keep one of them"):
         resolve_defects(["sign_clip", "raw_pixels"], PRESETS["demo"], "resnet")
+
+
+def test_a_rate_that_never_drops_and_one_that_collapses_are_refused():
+    with pytest.raises(UserError, match="rate_collapse and rate_never_drops each choose the rate_drop; keep one"):
+        resolve_defects(["study", "rate_collapse"], PRESETS["study-2000"], "resnet")
 
 
 def test_a_scaling_named_beside_that_of_the_study_is_refused():
@@ -215,8 +239,13 @@ def test_the_studys_resnet_has_its_published_settings_with_the_drop_mended(prese
     assert settings.augmented
 
 
+@pytest.mark.parametrize("preset", ["demo", "deeplens", "study-200", "study-2000", "study-20000"])
+def test_augmented_stamps_take_the_nearest_pixel_as_keras_1_did(preset):
+    assert PRESETS[preset].settings["resnet"].interpolation == "nearest"
+
+
 @pytest.mark.parametrize(
-    ("preset", "epochs", "batch_size"), [("study-200", 5, 97), ("study-2000", 30, 194), ("study-20000", 30, 194)]
+    ("preset", "epochs", "batch_size"), [("study-200", 5, 97), ("study-2000", 30, 194), ("study-20000", 5, 97)]
 )
 def test_the_studys_cnn_has_its_published_settings(preset, epochs, batch_size):
     settings = PRESETS[preset].settings["cnn"]

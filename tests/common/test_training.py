@@ -133,6 +133,17 @@ def test_a_setting_below_one_is_refused(name, value):
         replace(SETTINGS, **{name: value})
 
 
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_lens_weight_that_is_not_above_zero_and_finite_is_refused(weight):
+    with pytest.raises(UserError, match="lens_weight must be above 0 and finite, got"):
+        replace(SETTINGS, lens_weight=weight)
+
+
+def test_an_interpolation_that_is_not_known_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match="no interpolation named 'cubic'; choose one of nearest, linear"):
+        replace(SETTINGS, interpolation="cubic")
+
+
 @pytest.mark.parametrize("rate", [0.0, -0.1, float("nan")])
 def test_a_learning_rate_that_is_not_above_zero_is_refused(rate):
     with pytest.raises(UserError, match="learning_rate must be above 0, got"):
@@ -442,22 +453,33 @@ def changed_label():
 
 
 @pytest.mark.parametrize(
-    "change",
+    "change, what",
     [
-        {"settings": replace(SETTINGS, learning_rate=0.2)},
-        {"settings": replace(SETTINGS, epochs=4)},
-        {"settings": replace(SETTINGS, scaling="sigma")},
-        {"seed": SEED + 1},
-        {"data": changed_pixel()},
-        {"data": changed_label()},
+        ({"settings": replace(SETTINGS, learning_rate=0.2)}, "another learning_rate: 0.1, not 0.2"),
+        ({"settings": replace(SETTINGS, epochs=4)}, "another epochs: 3, not 4"),
+        ({"settings": replace(SETTINGS, scaling="sigma")}, "another scaling: raw, not sigma"),
+        ({"settings": replace(SETTINGS, interpolation="linear")}, "another interpolation: nearest, not linear"),
+        ({"settings": replace(SETTINGS, lens_weight=2.0)}, "another lens_weight: 1.0, not 2.0"),
+        ({"seed": SEED + 1}, "another seed or other data"),
+        ({"data": changed_pixel()}, "another seed or other data"),
+        ({"data": changed_label()}, "another seed or other data"),
     ],
-    ids=["rate", "epochs", "scaling", "seed", "pixel", "label"],
+    ids=["rate", "epochs", "scaling", "interpolation", "lens weight", "seed", "pixel", "label"],
 )
-def test_a_checkpoint_of_another_training_is_refused(new_network, kept, change):
-    with pytest.raises(
-        UserError, match=r"c\.npz belongs to a training with other settings, data or version; choose another"
-    ):
+def test_a_checkpoint_of_another_training_is_refused(new_network, kept, change, what):
+    with pytest.raises(UserError, match=rf"c\.npz belongs to a training with {what}; choose another folder"):
         new_checkpoint(kept, **change).load(new_network())
+
+
+def test_a_checkpoint_of_an_older_version_is_refused_by_the_settings_that_are_new(new_network, kept):
+    with np.load(kept) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    header = json.loads(str(arrays["__header__"]))
+    del header["settings"]
+    header["fingerprint"] = "0" * 64
+    np.savez(kept, **{**arrays, "__header__": np.array(json.dumps(header))})
+    with pytest.raises(UserError, match="of an older version, which had no interpolation and no lens_weight"):
+        new_checkpoint(kept).load(new_network())
 
 
 def test_a_checkpoint_of_another_network_is_refused(build_tiny_network, kept, monkeypatch):

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,16 @@ def test_weights_with_a_name_missing_are_refused(resnet, fresh):
 def test_weights_of_the_cnn_are_refused(resnet, cnn):
     with pytest.raises(UserError, match="another model"):
         resnet.set_weights(cnn.get_weights())
+
+
+def test_the_loss_is_given_the_weight_of_the_lenses(monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def loss(logits, labels, lens_weight):
+        raise Seen(lens_weight)
+
+    network = backend.build_network("resnet", NetworkShape(1), 1, lens_weight=2.0)
+    monkeypatch.setattr(sys.modules[type(network).__module__], "weighted_sigmoid_cross_entropy", loss)
+    with pytest.raises(Seen, match="2.0"):
+        network.train_step(np.zeros((1, 1, 45, 45)), np.ones(1), 1e-3, None)

@@ -163,3 +163,12 @@ def test_float64_is_computed_where_it_is_asked_for(tmp_path):
     assert run(*train, "--precision", "float64", "--out", tmp_path / "run") == 0
     with np.load(tmp_path / "run/weights.npz") as stored:
         assert stored["conv.weight"].dtype == np.float64
+
+
+def test_a_lens_that_weighs_twice_costs_twice():
+    stamps, labels = np.random.RandomState(0).normal(size=(4, 1, 45, 45)), np.ones(4)
+    losses = [
+        backend.build_network("resnet", NetworkShape(1), 1, **weight).train_step(stamps, labels, 1e-3, None)
+        for weight in ({}, {"lens_weight": 2.0})
+    ]
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6) and losses[0] > 0

@@ -79,7 +79,9 @@ def test_the_probabilities_before_and_after_ten_steps_are_those_of_the_original(
 @both_sides
 def test_the_logits_after_ten_steps_are_those_of_the_original(records, original, side):
     # The probabilities are as small as 1e-13, where an absolute difference says little.
-    ours, theirs = (np.log(p) - np.log1p(-p) for p in (found["probabilities_after10"] for found in (records[side], original)))
+    ours, theirs = (
+        np.log(p) - np.log1p(-p) for p in (found["probabilities_after10"] for found in (records[side], original))
+    )
     assert np.abs(theirs).max() > 25
     assert np.abs(ours - theirs).max() <= 1e-8
 

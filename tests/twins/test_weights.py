@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from lens_common.errors import UserError
 from lens_common.protocol import NetworkShape
 from lens_common.training import TrainingSettings
 
@@ -72,6 +73,18 @@ def test_weights_of_the_other_model_are_refused(model, other, words, weights, sc
 def test_weights_for_other_bands_are_refused(model, words, weights, score):
     status, (line,) = score(model, weights[model, 3])
     assert status == 2 and words in line
+
+
+def test_a_resnet_that_pooled_windows_of_its_last_map_is_refused_by_its_pooling(weights, score):
+    # 64 pixels end in a map of 4x4: 2x2 windows of 3x3 and 512 filters gave 2,048 inputs.
+    older = {**weights["resnet", 1], "dense.weight": np.zeros((1, 2048), np.float32)}
+    status, (line,) = score("resnet", older)
+    assert status == 2 and "whose pooling took windows of 3x3 of the last map: 2048 values for 512 filters" in line
+
+
+def test_the_cnn_refuses_a_weight_of_lenses_which_its_loss_has_not():
+    with pytest.raises(UserError, match="the CNN's loss weighs both classes alike, got a lens_weight of 2.0"):
+        backend.build_network("cnn", NetworkShape(1), 1, lens_weight=2.0)
 
 
 @pytest.mark.parametrize(
