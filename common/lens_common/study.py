@@ -72,7 +72,7 @@ DEFECTS: Dict[str, Defect] = {
     "sign_clip": Defect("clip limits left only the sign of each pixel", {"scaling": "sign-clip"}),
     # The study ran on Python 3.6, where 50 epochs / 3 steps is 16.67 and no epoch a multiple of it.
     "rate_never_drops": Defect("the learning rate stayed what it was at first", {"rate_drop": 1.0}),
-    # Its setting, without effect in 2018: under Python 2 the rate would have been 1e-7 after a third of the epochs.
+    # What was set in 2018, without effect: Python 2 would have come to a rate of 1e-7 after a third of the epochs.
     "rate_collapse": Defect(
         "had it run on Python 2: the learning rate fell by 1000 at each step", {"rate_drop": 0.001}
     ),

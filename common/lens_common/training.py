@@ -135,8 +135,8 @@ def learning_rate_at(epoch: int, settings: TrainingSettings, step: int = 0, n_st
         ``steps`` is CMU DeepLens' schedule, written for Python 2: the rate is lowered at the end of epoch i (from 0)
         if i > 0 and i is a multiple of ``epochs // rate_steps``, so the first stretch is one epoch longer; 120 epochs
         in 3 steps give 41, 40 and 39 epochs.  Python 3 divides to a fraction there, and where that is no whole
-        number the rate never drops (the defect ``rate_never_drops``).  ``one-cycle`` rises along a cosine over 30 % of all steps from 1/25 of
-        `learning_rate` to it, then falls along another to 4e-6 of it.
+        number the rate never drops (the defect ``rate_never_drops``).  ``one-cycle`` rises along a cosine over 30 %
+        of all steps from 1/25 of `learning_rate` to it, then falls along another to 4e-6 of it.
     n_steps : int
         Steps an epoch.
 
