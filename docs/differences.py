@@ -1,4 +1,4 @@
-"""Write docs/differences.md from the `# DIFFERS` marks in the sources, differences.toml and the stored results.
+"""Write docs/differences.md from the `# DIFFERS` marks in the sources, and docs/faithfulness.md; both name stored results.
 
 .venv-modern/bin/python docs/differences.py
 """
@@ -14,7 +14,7 @@ import tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PAGE = HERE / "differences.md"
+PAGE, FAITHFULNESS = HERE / "differences.md", HERE / "faithfulness.md"
 SIDES = {"legacy": ROOT / "legacy/lens_legacy", "modern": ROOT / "modern/lens_modern"}
 LINES = 4  # shown from a mark on, at most
 
@@ -93,6 +93,62 @@ def ablation_rows():
     return cells
 
 
+def effect_rows(measured):
+    """Rows of results/faithfulness/effects.csv of one measurement, by setting and epochs."""
+    found = {}
+    with open(ROOT / "results/faithfulness/effects.csv") as file:
+        for row in csv.DictReader(file):
+            if row["measured"] == measured:
+                found.setdefault((row["setting"], int(row["epochs"])), []).append(row)
+    return found
+
+
+def spelled(rows, key):
+    """Mean over the seeds, the lowest and the highest."""
+    values = [float(row[key]) for row in rows]
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def interpolation_table():
+    """AUROC, completeness and false positive rate by epochs and interpolation."""
+    found = effect_rows("interpolation")
+    cells = [["epochs", "interpolation", "seeds", "AUROC", "completeness at 0.5", "false positive rate at 0.5"]]
+    for setting, epochs in sorted(found, key=lambda key: (key[1], key[0] != "nearest")):
+        rows = found[setting, epochs]
+        rates = [spelled(rows, key) for key in ("auroc", "completeness", "false_positive_rate")]
+        cells.append([epochs, setting, len(rows), *rates])
+    return table(cells)
+
+
+def ties():
+    """The table of the two rules for a tie, and the largest difference between them for one seed."""
+    found = {tuple(setting.split(", ")): rows for (setting, _), rows in effect_rows("ties").items()}
+    cells = [["counts", "gradient of a tie", "AUROC by seed", "last loss by seed"]]
+    words = {
+        "raw": "raw",
+        "sigma": "over their noise",
+        "every tie": "to each, Theano",
+        "first tie": "to the first, torch",
+    }
+    for (scaling, rule), rows in found.items():
+        areas, losses = (" / ".join(row[key].split()[-1] for row in rows) for key in ("auroc", "last_losses"))
+        cells.append([words[scaling], words[rule], areas, losses])
+    apart = [
+        abs(float(one["auroc"]) - float(other["auroc"]))
+        for scaling in ("raw", "sigma")
+        for one, other in zip(found[scaling, "every tie"], found[scaling, "first tie"])
+    ]
+    return {"ties": table(cells), "largest_tie": f"{max(apart):.4f}"}
+
+
+def faithfulness():
+    """The page on the originals."""
+    text = (HERE / "faithfulness-text.md").read_text().strip()
+    for name, value in ties().items():
+        text = text.replace(f"{{{name}}}", value)
+    return f"<!-- Made by `make docs` from faithfulness-text.md and results/; edit those. -->\n\n{text}\n"
+
+
 HEAD = [
     "left in",
     "network",
@@ -122,6 +178,7 @@ def page():
     known = {trap for topic in texts for trap in topic["traps"]}
     others = [effect(row) for trap, row in planted.items() if trap not in known]
     named = {"others": table([HEAD, *others]), "ablation": table(ablation_rows()), **figures()}
+    named["interpolation"] = interpolation_table()
     outro = (HERE / "differences-outro.md").read_text().strip()
     parts.append(outro.format(**named))
     made = "<!-- Made by `make docs` from the sources, differences*.md, differences.toml and results/; edit those. -->"
@@ -152,4 +209,5 @@ def figures():
 
 if __name__ == "__main__":
     PAGE.write_text(page())
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+    FAITHFULNESS.write_text(faithfulness())
+    print(f"wrote {PAGE.relative_to(ROOT)} and {FAITHFULNESS.relative_to(ROOT)}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from stored import CNN_2000_2018, CNN_2018, CNN_ALL, RESNET_2018, Study, in_pairs, say
+from stored import CNN_2000_2018, CNN_2018, CNN_ALL, RESNET_2018, RESNET_ON_PYTHON_2, Study, in_pairs, say
 
 from lens_common.metrics import confusion
 from lens_modern.report.figures import Figure, draw_estimates, draw_lines
@@ -38,6 +38,8 @@ def spelled_defects(defects: Sequence[str], model: str) -> str:
     every = RESNET_2018 if model == "resnet" else CNN_ALL
     if not defects:
         return "none"
+    if set(defects) == set(RESNET_ON_PYTHON_2):
+        return "all, had it run on Python 2"
     if set(defects) == set(every):
         return "all"
     missing = [name for name in every if name not in defects]
@@ -60,12 +62,7 @@ def sections(study: Study) -> list[Section]:
 def ablation(study: Study) -> list[Block]:
     """Figures of every combination, on our mocks and on the PICS mocks, and what they say."""
     blocks: list[Block] = [say("ablation.intro")]
-    for model, n_stamps, variant in (
-        ("cnn", 2000, ""),
-        ("resnet", 2000, "short"),
-        ("cnn", 200, ""),
-        ("cnn", 20000, ""),
-    ):
+    for model, n_stamps, variant in (("cnn", 2000, ""), ("resnet", 2000, "short")):
         combinations = dict.fromkeys(
             run.defects
             for run in study.planned.values()
@@ -116,7 +113,12 @@ def _ablation_words(study: Study) -> list[str]:
     words += [say("ablation.exclusions")] if words else []
     long = {
         name: study.estimate("mocks", "resnet", 2000, defects)
-        for name, defects in (("mended", ()), ("overwrite", ("class_overwrite",)), ("collapse", ("rate_collapse",)))
+        for name, defects in (
+            ("mended", ()),
+            ("overwrite", ("class_overwrite",)),
+            ("stays", ("rate_never_drops",)),
+            ("collapse", ("rate_collapse",)),
+        )
     }
     if all(long.values()):
         words.append(say("ablation.long", **{name: f"{found:.3f}" for name, found in long.items()}))
@@ -151,14 +153,12 @@ def again(study: Study) -> list[Block]:
             "2018, completeness": [(i, completeness) for i, _, completeness in logs["resnet_2000_validation"]],
         }
         for run in runs:
-            steps = int(run.config["data"]["n_stamps"] * 0.9) // run.config["settings"]["batch_size"]
-            loss[run.framework] = [(row["epoch"] * steps, row["loss"]) for row in run.history]
-            watched = [row for row in run.history[4::5] if row["validation_purity"] is not None]
+            loss[run.framework] = [(step, row["loss"]) for step, row in by_iteration(run)]
             if run.framework == "legacy" or len(runs) == 1:
                 for key in ("purity", "completeness"):
-                    rates[f"{run.framework}, {key}"] = [
-                        (row["epoch"] * steps, row[f"validation_{key}"]) for row in watched
-                    ]
+                    rates[f"{run.framework}, {key}"] = watched_as_in_2018(run, key)
+        for run in study.group("resnet", 2000, RESNET_ON_PYTHON_2).runs[:1]:
+            rates["had it run on Python 2, completeness"] = watched_as_in_2018(run, "completeness")
         blocks += [
             say("again.resnet"),
             draw_lines("resnet-loss", "ResNet on 2,000: training loss", loss, ("iteration", "loss"), ylim=(0.65, 0.9)),
@@ -178,6 +178,18 @@ def again(study: Study) -> list[Block]:
             draw_lines("cnn-2000-loss", "CNN on 2,000: training loss", lines, ("epoch", "loss"), ylim=(0.5, 2)),
         ]
     return blocks or ["None of these has been run."]
+
+
+def by_iteration(run: StoredRun) -> list[tuple[int, dict]]:
+    """Rows of the history by the number of steps taken; with `validate_on_train` every stamp is trained on."""
+    steps = run.config["data"]["n_stamps"] // run.config["settings"]["batch_size"]
+    return [(int(row["epoch"] or 0) * steps, row) for row in run.history]
+
+
+def watched_as_in_2018(run: StoredRun, key: str) -> list[tuple[int, float]]:
+    """A rate on the validation stamps each fifth epoch, by iteration, where it is defined."""
+    rows = [(step, row[f"validation_{key}"]) for step, row in by_iteration(run)[4::5]]
+    return [(step, value) for step, value in rows if value is not None]
 
 
 def stuck_words(study: Study, probes: dict, mended: dict) -> str:

@@ -309,7 +309,9 @@ def cells_of(study: Study) -> dict[tuple, dict[str, list[bool]]]:
 
 
 def _machine(environment: dict) -> str:
-    return f"{environment.get('processor', 'unknown')}, {environment.get('cores', '?')} cores, no GPU"
+    device = environment.get("framework", {}).get("device", "cpu")
+    gpu = "no GPU" if device == "cpu" else device
+    return f"{environment.get('processor', 'unknown')}, {environment.get('cores', '?')} cores, {gpu}"
 
 
 def write_drawings(report: Report, out: Path) -> list[Path]:

@@ -1,10 +1,10 @@
 """Watch the study's CNN train on raw counts, step by step: what it loses, and which of its weights move.
 
-    probe.py legacy|modern DATA OUT.json [--scaling raw|sigma] [--epochs 5] [--batch-size 97] [--seed 1]
+    probe.py legacy|modern DATA OUT.json [--scaling raw|sigma] [--epochs 5] [--batch-size 97] [--seed 1] [--before DATA]
 
 As in 2018 every labelled stamp of DATA is trained on and nothing is held out, so that equal classes stay equal and a
-network that gives every stamp one class has a loss of half of 16.0302.  One body for both sides, each in its own
-interpreter.
+network that gives every stamp one class has a loss of half of 16.0302.  With --before the same network is fitted to
+other stamps first, as in a notebook whose cells are run again.  One body for both sides, each in its own interpreter.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from lens_common.protocol import NetworkShape
 from lens_common.runs import write_json
 from lens_common.scaling import make_scaling
 from lens_common.stamps import load_dataset
-from lens_common.training import TrainingSettings, predict_in_batches
+from lens_common.training import TrainingData, TrainingSettings, predict_in_batches, train_network
 
 LEARNING_RATE = 1e-3  # of Keras' RMSprop where none is given, as in 2018
 # Keras clips a probability to these, as float32 has them; beyond them the gradient of the loss is exactly zero.
@@ -135,6 +135,10 @@ def _copy_weights(network):
     return {name: np.array(values) for name, values in network.get_weights().items()}
 
 
+def _describe_data(data):
+    return {"hash": data.data_hash, "n_stamps": len(data.labels), "n_lenses": int(data.labels.sum())}
+
+
 def describe_training(steps, epochs):
     """Say in one line how many steps moved a weight, and how the training went."""
     moving = [row["step"] for row in steps if row["n_weights_moved"]]
@@ -154,6 +158,7 @@ def main(arguments=None):
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=97)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--before", metavar="DATA", help="stamps that the network is fitted to first, unwatched")
     options = parser.parse_args(arguments)
     try:
         if not 0 <= options.seed < 2**32:
@@ -163,13 +168,19 @@ def main(arguments=None):
         backend = importlib.import_module(f"lens_{options.side}.backend")
         versions = backend.describe()
         network = backend.build_network("cnn", NetworkShape(*data.stamps.shape[1:3]), options.seed)
+        earlier = read_labelled(options.before) if options.before else None
+        if earlier:
+            stamps = make_scaling(options.scaling).fit(earlier.stamps).transform(earlier.stamps)
+            fitted_to = TrainingData(stamps, earlier.labels == 1, stamps[:0], earlier.labels[:0] == 1)
+            train_network(network, fitted_to, settings, options.seed)
         stamps = make_scaling(options.scaling).fit(data.stamps).transform(data.stamps)
         steps, epochs = watch_training(network, stamps, data.labels == 1, settings, options.seed)
         found = {
             "framework": options.side,
             # Linker flags name folders of this machine.
             "versions": {key: value for key, value in versions.items() if os.sep not in str(value)},
-            "data": {"hash": data.data_hash, "n_stamps": len(data.labels), "n_lenses": int(data.labels.sum())},
+            "data": _describe_data(data),
+            **({"before": _describe_data(earlier)} if earlier else {}),
             "settings": {
                 "scaling": settings.scaling,
                 "epochs": settings.epochs,

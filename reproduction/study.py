@@ -29,6 +29,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PLAN = HERE / "plan.toml"
 
+# Probes of networks that had been fitted before.
+AGAIN = "probe-legacy-pics-again.json"
+AFTER_SEEDS = (1, 2, 3, 4, 5)
+
 # Seconds a stamp and epoch on one core, and seconds a run beside them; only the time left rests on these.
 COST = {
     ("cnn", "legacy"): (0.0005, 15),
@@ -259,6 +263,16 @@ def steps_beside(folder: Path, sets: dict[str, Path]) -> Iterator[tuple[str, lis
                 out = f"probe-{side}-pics{'' if scaling == 'raw' else '-mended'}.json"
                 command = ["probe.py", side, sets["pics"], folder / out, "--scaling", scaling]
                 yield f"the CNN of 2018 on the PICS mocks, {side}, {scaling}", [out], side, command
+    if "pics" in sets:
+        command = ["probe.py", "legacy", sets["pics"], folder / AGAIN, "--before", sets["pics"]]
+        yield "the CNN of 2018 fitted to the PICS mocks once more", [AGAIN], "legacy", command
+    large, small = (sorted(folder.glob(f"cnn-{size}-mended-modern-seed1/config.json")) for size in (20000, 200))
+    if large and small:
+        large_data, small_data = (read_config(found[0].parent)["data"]["folder"] for found in (large, small))
+        for seed in AFTER_SEEDS:
+            out = f"probe-modern-20000-after-200-seed{seed}.json"
+            command = ["probe.py", "modern", large_data, folder / out, "--before", small_data, "--seed", seed]
+            yield f"the CNN of 2018 on 20,000 mocks after 200, seed {seed}", [out], "modern", command
     trained = sorted(folder.glob("*/config.json"))
     default = [read_config(path.parent) for path in trained if path.parent.name.startswith("cnn-2000-mended-")]
     if default:

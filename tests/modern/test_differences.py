@@ -1,6 +1,7 @@
-"""docs/differences.md: made from the sources as they are, every mark explained, every guard a test that exists."""
+"""docs/differences.md and faithfulness.md: made from what they name, every mark explained, every guard a test."""
 
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 
@@ -24,6 +25,29 @@ def topics():
 
 def test_the_page_is_what_the_sources_give(maker):
     assert maker.PAGE.read_text() == maker.page(), "run `make docs`"
+
+
+def test_the_page_on_the_originals_is_what_its_text_and_the_results_give(maker):
+    assert maker.FAITHFULNESS.read_text() == maker.faithfulness(), "run `make docs`"
+
+
+def test_every_test_that_the_page_on_the_originals_names_is_there(maker):
+    named = set(re.findall(r"`(tests/[\w/.]+)`", maker.faithfulness()))
+    assert "tests/original" in named and all((ROOT / path).exists() for path in named)
+
+
+def test_a_tie_moves_no_auroc_of_one_seed_where_the_rows_say_so(maker):
+    # Two rules, two scalings, three seeds each; the largest difference by hand from the twelve rows.
+    found = maker.effect_rows("ties")
+    assert sorted(len(rows) for rows in found.values()) == [3, 3, 3, 3]
+    by_hand = [
+        abs(float(one["auroc"]) - float(other["auroc"]))
+        for scaling in ("raw", "sigma")
+        for one in found[f"{scaling}, every tie", 30]
+        for other in found[f"{scaling}, first tie", 30]
+        if one["seed"] == other["seed"]
+    ]
+    assert maker.ties()["largest_tie"] == f"{max(by_hand):.4f}"
 
 
 def test_every_mark_on_either_side_has_its_section(maker, topics):

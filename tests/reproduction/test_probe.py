@@ -154,6 +154,17 @@ def test_the_command_writes_what_it_saw_without_a_path(write_stamps, tmp_path, c
     assert "of 4 steps moved a weight" in capsys.readouterr().out
 
 
+def test_a_network_that_was_fitted_before_stays_frozen_from_its_first_step_on(write_stamps, tmp_path, capsys):
+    stamps, labels = bright_stamps()
+    folder, out = write_stamps("data", stamps, labels), tmp_path / "out.json"
+    assert probe.main(["modern", folder, str(out), "--epochs", "2", "--batch-size", "6", "--before", folder]) == 0
+    found = json.loads(out.read_text())
+    assert [step["n_weights_moved"] for step in found["steps"]] == [0, 0]
+    half = (7 * np.log(10) + 23 * np.log(2)) / 4  # three of six stamps at the mean of -log(1e-7) and -log(2^-23)
+    assert [epoch["loss"] for epoch in found["epochs"]] == pytest.approx([half, half], abs=1e-5)
+    assert found["before"] == found["data"]
+
+
 @pytest.mark.parametrize("labels", [None, [True, True]])
 def test_stamps_without_both_classes_are_refused(write_stamps, tmp_path, capsys, labels):
     folder = write_stamps("data", np.ones((2, 45, 45)), labels)
