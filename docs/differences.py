@@ -1,4 +1,6 @@
-"""Write docs/differences.md from the `# DIFFERS` marks in the sources, and docs/faithfulness.md; both name stored results.
+"""Write docs/differences.md from the `# DIFFERS` marks in the sources, and docs/faithfulness.md.
+
+Both pages name figures of the stored results.
 
 .venv-modern/bin/python docs/differences.py
 """
@@ -124,12 +126,7 @@ def ties():
     """The table of the two rules for a tie, and the largest difference between them for one seed."""
     found = {tuple(setting.split(", ")): rows for (setting, _), rows in effect_rows("ties").items()}
     cells = [["counts", "gradient of a tie", "AUROC by seed", "last loss by seed"]]
-    words = {
-        "raw": "raw",
-        "sigma": "over their noise",
-        "every tie": "to each, Theano",
-        "first tie": "to the first, torch",
-    }
+    words = {"raw": "raw", "sigma": "over their noise", "every tie": "to each, Theano", "first tie": "to one, torch"}
     for (scaling, rule), rows in found.items():
         areas, losses = (" / ".join(row[key].split()[-1] for row in rows) for key in ("auroc", "last_losses"))
         cells.append([words[scaling], words[rule], areas, losses])
