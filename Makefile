@@ -38,7 +38,7 @@ weights: setup  ## train, measure and describe the networks that come along, fou
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
 	@$(MODERN)/python tests/agreement/agreement.py
 
-docs: setup  ## make docs/differences.md anew from the sources and the stored results
+docs: setup  ## make docs/differences.md and docs/faithfulness.md anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
 
 image:  ## build the image lens-legacy with Docker or Podman

@@ -34,7 +34,7 @@ folders_of() {
 
 folders_of common twins legacy
 run legacy "$@"
-folders_of common twins modern parity agreement reproduction models
+folders_of common twins modern original parity agreement reproduction models
 run modern "$@"
 
 echo
