@@ -23,7 +23,7 @@ from .metrics import auroc_interval, evaluate_scores
 from .mocks import SIMULATOR_VERSION, make_mocks
 from .noise import median_and_noise
 from .prior import POPULATIONS, PRIOR, prior_hash
-from .protocol import NetworkShape
+from .protocol import NetworkShape, check_lens_weight
 from .quality import apply_filter, describe_filter, explain_flags, flag_stamps, measure_quality
 from .runs import (
     RUN_FORMAT,
@@ -207,8 +207,10 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
         rows = ~np.isin(folds, ("train", "validation"))
         if not rows.all():
             _say(f"{(~rows).sum()} stamps that the run trained or validated on are left out")
+        fold = ""
     else:
-        rows = folds == _own_fold(folds)
+        fold = _own_fold(folds)
+        rows = folds == fold
     if not rows.any():
         raise UserError(
             f"{data.folder} holds no stamp for {options.run} to be evaluated on: it learned from all of them, "
@@ -219,7 +221,6 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
         data = fit_to_run(data, options.run, options.resample)
     estimator, weights = restore_run(backend, options.run)
     scores = estimator.predict_proba(data.stamps)[:, 1]
-    fold = "" if options.data else _own_fold(folds)
     _evaluate(Path(options.run), data, scores, weights, options, fold)
 
 
@@ -422,6 +423,8 @@ def _settings(options: argparse.Namespace, of_mode: Dict[str, Any]) -> TrainingS
     given = {key: getattr(options, key) for key in names}
     if given["interpolation"] and not settings.augmented:
         raise UserError(f"the training of the {options.model} augments no stamp; leave out --interpolation")
+    if options.model == "cnn" and given["lens_weight"] is not None:
+        check_lens_weight(given["lens_weight"])
     return replace(settings, **{key: value for key, value in given.items() if value is not None})
 
 
@@ -445,7 +448,7 @@ def _check_batch(settings: TrainingSettings, n_stamps: int) -> None:
 
 def _own_fold(folds: np.ndarray) -> str:
     """Name the fold that judges a run: its test fold or, where a defect kept none, the validation stamps."""
-    if "test" in folds:
+    if "test" in folds or "validation" not in folds:
         return "test"
     _say("no test fold was kept: the metrics are of validation stamps that were trained on, as in 2018")
     return "validation"

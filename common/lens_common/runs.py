@@ -96,10 +96,11 @@ def check_pooling(run: Union[str, Path], config: Mapping[str, Any], weights: Map
     UserError
         Naming the pooling; one pooled value a filter is left today, as in CMU DeepLens.
     """
-    if config["model"] != "resnet" or np.ndim(weights.get("dense.weight")) != 2:
+    dense, last = weights.get("dense.weight"), weights.get("stage5.unit3.conv3.bias")
+    if config["model"] != "resnet" or dense is None or last is None or dense.ndim != 2:
         return
-    n_inputs, n_filters = weights["dense.weight"].shape[1], np.size(weights.get("stage5.unit3.conv3.bias"))
-    if n_inputs > n_filters > 1 and n_inputs % n_filters == 0:
+    n_inputs, n_filters = dense.shape[1], last.size
+    if n_inputs > n_filters and n_inputs % n_filters == 0:
         raise UserError(
             f"{run} holds a ResNet of an older version, whose pooling took windows of 3x3 of the last map: "
             f"{n_inputs} values for {n_filters} filters; today it pools the whole map, as CMU DeepLens does. "
