@@ -137,14 +137,16 @@ def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float
     """
     if model not in NETWORKS:
         raise UserError(f"no model named {model!r}; choose one of {', '.join(NETWORKS)}")
-    prepare()
+    if "theano" not in sys.modules:
+        prepare()
     module = importlib.import_module(f"{__package__}.{model}")
     return getattr(module, NETWORKS[model])(shape, seed, lens_weight)
 
 
 def describe() -> Dict[str, Any]:
     """Versions and settings of the framework, for a run's ``environment.json``."""
-    prepare()
+    if "theano" not in sys.modules:
+        prepare()
     theano, lasagne, keras = (sys.modules[name] for name in ("theano", "lasagne", "keras"))
     return {
         "python": platform.python_version(),

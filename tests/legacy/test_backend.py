@@ -47,6 +47,15 @@ def test_float64_is_float64_in_theano_and_in_keras(tmp_path):
     assert python(code, tmp_path).communicate()[0].split() == ["float64", "float64"]
 
 
+def test_a_network_is_built_in_the_precision_that_was_prepared(tmp_path):
+    code = (
+        "from lens_common.protocol import NetworkShape; from lens_legacy import backend; backend.prepare('float64');"
+        "network = backend.build_network('cnn', NetworkShape(), 1);"
+        "print(network.get_weights()['conv.weight'].dtype, backend.describe()['dtype'])"
+    )
+    assert python(code, tmp_path).communicate()[0].split() == ["float64", "float64"]
+
+
 def test_another_dtype_in_one_process_is_refused():
     with pytest.raises(UserError, match="runs in float32"):
         backend.prepare("float64")
