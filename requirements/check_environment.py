@@ -35,7 +35,7 @@ def differences(root: Path) -> list[str]:
     for dependency in (part for part in environment["dependencies"] if isinstance(part, str)):
         match = re.fullmatch(r"([a-z0-9-]+)=(\d+(?:\.\d+)+)", dependency)
         if not match:
-            found.append(f"{dependency!r} is no exact pin; write name=version")
+            found.append(f"{dependency!r} is not an exact pin; write name=version")
             continue
         name, version = named_pin = match.groups()
         named.update([named_pin])

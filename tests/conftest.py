@@ -43,5 +43,5 @@ def pics_mocks():
             pytest.fail(sentence)
         pytest.skip(sentence)
     if not Path(folder).is_dir():
-        pytest.fail(f"LENS_PICS_MOCKS={folder} is no folder: correct it or unset it")
+        pytest.fail(f"LENS_PICS_MOCKS={folder} is not a folder: correct it or unset it")
     return Path(folder)

@@ -110,7 +110,7 @@ check "the ResNet trains ($seconds s)" succeeded
 check "its run directory is whole" whole runs/resnet 1
 run "${tmp[@]}" "${out[@]}" -- simulate --mocks 20 --out few
 run "${tmp[@]}" "${out[@]}" -- score few --out few.csv
-check "the ResNet that comes along scores stamps ($seconds s)" succeeded
+check "the shipped ResNet scores stamps ($seconds s)" succeeded
 check "each of them" test "$(wc -l <"$work/out/few.csv")" -eq 21
 run "${tmp[@]}" "${out[@]}" -e LENS_WARM_THEANO= -- "${CNN[@]}" --out runs/cold
 check "without the warm modules the CNN still trains" succeeded

@@ -62,7 +62,7 @@ def walk_stamps(folder: Union[str, Path]) -> Iterator[StampFile]:
     """Go through what `find_stamps` lists, one folder's names in memory at a time."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; name the one that holds the stamps ({SUFFIXES})")
+        raise UserError(f"{folder} is not a folder; name the one that holds the stamps ({SUFFIXES})")
     file = None
     for file in _walk(folder, ""):
         yield file
@@ -132,7 +132,7 @@ def read_catalogue(folder: Union[str, Path]) -> Table:
             known = Table.read(stored[0], format="ascii.ecsv")
             known["id"]
         except Exception as error:  # astropy raises many kinds for a damaged table
-            raise UserError(f"{stored[0]} is no catalogue of ours: {error}; mend it or take it away") from error
+            raise UserError(f"{stored[0]} is not a catalogue of ours: {error}; mend it or take it away") from error
         extra = [key for key in COLUMNS if key in known.colnames and key not in table.colnames]
         table = join(table, known[["id", *extra]], keys="id", join_type="left")
         table.sort("path")

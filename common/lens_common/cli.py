@@ -120,7 +120,7 @@ def _check_volume(program: str, options: argparse.Namespace) -> None:
         )
     if not os.path.ismount(volume):
         print(
-            f"{program}: {volume} is no mounted volume, so the results stay in the container; "
+            f"{program}: {volume} is not a mounted volume, so the results stay in the container; "
             f'-v "$PWD/out:{volume}" keeps them',
             file=sys.stderr,
         )
@@ -278,13 +278,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--run", metavar="RUN", help="run directory of a training; by default a network that comes along"
-    )
+    parser.add_argument("--run", metavar="RUN", help="run directory of a training; by default a shipped network")
     parser.add_argument(
         "--model",
         choices=MODELS,
-        help=f"which of the networks that come along, default {MODELS[0]}; with --run: refuse a run of the other",
+        help=f"which of the shipped networks, default {MODELS[0]}; with --run: refuse a run of the other",
     )
 
 

@@ -540,7 +540,7 @@ def restore_run(
     Raises
     ------
     UserError
-        If the folder is no run, its training has not ended, or the weights do not fit.
+        If the folder is not a run, its training has not ended, or the weights do not fit.
     """
     config = read_config(run)
     if model and model != config["model"]:

@@ -76,7 +76,7 @@ def read_domain(run: Union[str, Path]) -> Domain:
     Raises
     ------
     UserError
-        If the folder is no run of ours.
+        If the folder is not a run of ours.
     """
     config = read_config(run)
     data = config.get("data", {})

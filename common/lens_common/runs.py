@@ -123,7 +123,7 @@ def read_config(run: Union[str, Path]) -> Dict[str, Any]:
     Raises
     ------
     UserError
-        If the folder is no run of ours, or one of a newer version.
+        If the folder is not a run of ours, or one of a newer version.
     """
     path = Path(run) / "config.json"
     try:
@@ -132,7 +132,7 @@ def read_config(run: Union[str, Path]) -> Dict[str, Any]:
         is_newer = written > RUN_FORMAT
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{run} is no run directory: {path.name} is missing or damaged; name the --out of a training"
+            f"{run} is not a run directory: {path.name} is missing or damaged; name the --out of a training"
         ) from error
     if is_newer:
         raise UserError(

@@ -55,9 +55,9 @@ class Arcsinh(Raw):
 
 @dataclass(frozen=True)
 class SignClip(Raw):
-    """The study's: clip(x, -1e-9, 1e-9) / 1e-9 * 100; pixels equal to 100 become 0.
+    """The study's, from the code of CMU DeepLens: clip(x, -1e-9, 1e-9) / 1e-9 * 100; pixels equal to 100 become 0.
 
-    Limits meant for another survey's units: of counts only the sign is left.
+    The limits are meant for images whose pixels are about 1e-9 in their units: of counts only the sign is left.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class SignClip(Raw):
 
 @dataclass(frozen=True)
 class DeepLens(Raw):
-    """CMU DeepLens' published recipe: less the training mean, over the training noise, clipped at 250.
+    """What CMU DeepLens did in the Bologna challenge: less the training mean, over the training noise, clipped at 250.
 
     Mean and noise are one number a band, from the training fold.
 

@@ -49,16 +49,16 @@ def read_scores(path: Path) -> Table:
     Raises
     ------
     UserError
-        If the file is no score table, an id occurs twice, a score is no number in [0, 1] or a label neither 0, 1
+        If the file is not a score table, an id occurs twice, a score is no number in [0, 1] or a label neither 0, 1
         nor empty.
     """
     try:
         rows = read_csv(path)
     except csv.Error as error:
-        raise UserError(f"{path} is no score table: {error}; name a CSV that `score` or `train` wrote") from error
+        raise UserError(f"{path} is not a score table: {error}; name a CSV that `score` or `train` wrote") from error
     missing = [name for name in SCORE_COLUMNS if rows and name not in rows[0]]
     if missing or not rows:
-        raise UserError(f"{path} is no score table: it lacks {', '.join(missing) or 'rows'}; score the stamps again")
+        raise UserError(f"{path} is not a score table: it lacks {', '.join(missing) or 'rows'}; score the stamps again")
     table = {row["id"]: row for row in rows}
     if len(table) < len(rows):
         raise UserError(f"{path} holds {len(rows)} rows of {len(table)} ids; leave one row for each stamp")

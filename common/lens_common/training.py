@@ -346,7 +346,7 @@ class Checkpoint:
             fingerprint, settings = header.pop("fingerprint"), header.pop("settings", {})
             progress = replace(Progress(**header), best_weights=best)
         except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
-            raise UserError(f"{self.path} is no checkpoint of ours ({error}); remove it to start anew") from error
+            raise UserError(f"{self.path} is not a checkpoint of ours ({error}); remove it to start anew") from error
         if fingerprint != self.fingerprint:
             raise UserError(f"{self.path} belongs to a training {self._tell_apart(settings)}; choose another folder")
         network.set_weights(weights)

@@ -34,7 +34,7 @@ def test_a_folder_of_foreign_files_alone_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["missing", "file.fits"])
 def test_what_is_no_folder_is_refused_by_name(tmp_path, name):
     touch(tmp_path / "file.fits")
-    with pytest.raises(UserError, match=f"{name} is no folder; name the one that holds the stamps"):
+    with pytest.raises(UserError, match=f"{name} is not a folder; name the one that holds the stamps"):
         find_stamps(tmp_path / name)
 
 

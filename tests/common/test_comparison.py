@@ -559,7 +559,7 @@ def test_an_id_that_comes_twice_is_refused(tables, tmp_path, capsys):
 def test_a_file_that_is_no_score_table_is_refused(tables, capsys, content, word):
     tables[0].write_text(content)
     line = refused(capsys, *tables)
-    assert "a.csv is no score table" in line and word in line
+    assert "a.csv is not a score table" in line and word in line
 
 
 def test_a_missing_table_is_refused(tables, tmp_path, capsys):

@@ -107,7 +107,7 @@ def test_an_id_outside_of_the_layout_is_the_path_less_its_suffix(path, expected)
         ("lensed_outputs/unlensed_outputs/a.fits", False),
         ("unlensed_outputs/0/lensed_outputs/1/a.fits", True),
         ("night1/a.fits", None),
-        ("night1/lensed_outputs", None),  # a file of that name is no folder
+        ("night1/lensed_outputs", None),  # a file of that name is not a folder
         ("my_lensed_outputs/a.fits", None),
         ("lensed_1_1_1_1_1_1_imgs.fits", None),
     ],

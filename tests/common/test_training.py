@@ -497,7 +497,7 @@ def test_no_checkpoint_is_no_progress(new_network, tmp_path):
 @pytest.mark.parametrize("length", [1, 2, 10, 100, 500, -500, -100, -22, -1])
 def test_a_truncated_checkpoint_is_refused_with_the_remedy(new_network, kept, length):
     kept.write_bytes(kept.read_bytes()[:length])
-    with pytest.raises(UserError, match=r"c\.npz is no checkpoint of ours \(.+\); remove it to start anew"):
+    with pytest.raises(UserError, match=r"c\.npz is not a checkpoint of ours \(.+\); remove it to start anew"):
         new_checkpoint(kept).load(new_network())
 
 

@@ -42,7 +42,7 @@ def test_the_file_agrees_with_the_lock(checkout):
         ("environment.yml", "setuptools=59.8.0", "setuptools=60.0.0", "setuptools is 60.0.0, but 59.8.0 in the lock"),
         ("requirements/build.txt", "wheel==0.45.1", "wheel==0.46.0", "wheel is 0.45.1, but 0.46.0 in the lock"),
         ("Dockerfile", "python:3.8.20-", "python:3.8.21-", "python is 3.8.20, but 3.8.21 in the Dockerfile"),
-        ("environment.yml", "pip=24.3.1", "pip", "'pip' is no exact pin"),
+        ("environment.yml", "pip=24.3.1", "pip", "'pip' is not an exact pin"),
         ("environment.yml", "  - nodefaults\n", "", "the channels are ['conda-forge']"),
         ("environment.yml", "  - cxx-compiler=1.7.0\n", "", "it must be ['cxx-compiler'"),
         ("environment.yml", "legacy.txt\n", "legacy.txt\n      - numpy\n", "nothing beside them"),

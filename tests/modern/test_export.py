@@ -144,7 +144,7 @@ def test_a_damaged_run_is_refused(run, tmp_path, capsys):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
-    assert "is no run directory" in refusal(capsys, tmp_path, tmp_path / "cnn.onnx")
+    assert "is not a run directory" in refusal(capsys, tmp_path, tmp_path / "cnn.onnx")
 
 
 def test_a_file_that_scores_otherwise_is_not_left_behind(run, tmp_path, capsys, monkeypatch):

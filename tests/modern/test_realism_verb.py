@@ -148,7 +148,7 @@ def empty(tmp_path):
         (same, "are the same folder"),
         (copied, "48 stamps lie in both"),
         (no_common_class, "share no class"),
-        (missing, "nowhere is no folder"),
+        (missing, "nowhere is not a folder"),
         (empty, "no .fits"),
     ],
 )

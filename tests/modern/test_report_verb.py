@@ -63,15 +63,15 @@ def change(name, **changes):
 
 
 BAD = {
-    "no config": (remove("config.json"), "is no run directory: config.json is missing or damaged"),
-    "a damaged config": (damage("config.json", b"{"), "is no run directory: config.json is missing or damaged"),
-    "a config that holds a list": (damage("config.json", b"[1]"), "is no run directory"),
+    "no config": (remove("config.json"), "is not a run directory: config.json is missing or damaged"),
+    "a damaged config": (damage("config.json", b"{"), "is not a run directory: config.json is missing or damaged"),
+    "a config that holds a list": (damage("config.json", b"[1]"), "is not a run directory"),
     "a training that was interrupted": (
         change("config.json", scaling=...),
         "has not ended; run the same train command",
     ),
     "a newer format": (change("config.json", format=2), "was written in format 2, by version 0.1.0"),
-    "a format that is no number": (change("config.json", format="1"), "is no run directory"),
+    "a format that is no number": (change("config.json", format="1"), "is not a run directory"),
     "no scores": (remove("scores.csv"), "holds no scores.csv; run the same train command to write it"),
     "no provenance": (remove("scores.json"), "is missing or damaged; keep the two files together"),
     "no metrics": (remove("metrics.json"), "metrics.json is missing or damaged"),
@@ -83,13 +83,16 @@ BAD = {
     "a score above 1": (replace("scores.csv", (r"0\.\d+\n", "1.5\n")), "the score of 0 is '1.5', not from 0 to 1"),
     "a label that is none": (replace("scores.csv", (",1,", ",2,")), "is_lens of 0 is '2'"),
     "an id that occurs twice": (replace("scores.csv", ("\n1,", "\n0,")), "holds 64 rows of 63 ids"),
-    "scores of bytes": (damage("scores.csv", b"\0\xff\n\xfe,\n"), "scores.csv is no score table"),
+    "scores of bytes": (damage("scores.csv", b"\0\xff\n\xfe,\n"), "scores.csv is not a score table"),
     "a damaged history": (damage("history.csv", b"\xff\xfe\0,,\n1"), "history.csv is"),
-    "a history with a ragged row": (replace("history.csv", (r"20\.0\n", "20.0,1,2\n")), "is no history of a training"),
-    "an empty history": (damage("history.csv", b""), "history.csv is no history of a training"),
+    "a history with a ragged row": (
+        replace("history.csv", (r"20\.0\n", "20.0,1,2\n")),
+        "is not the history of a training",
+    ),
+    "an empty history": (damage("history.csv", b""), "history.csv is not the history of a training"),
     "a history of no epoch": (
         damage("history.csv", b"epoch,loss,seconds\n"),
-        "history.csv is no history of a training",
+        "history.csv is not the history of a training",
     ),
     "damaged metrics": (damage("metrics.json", b"\xff{"), "metrics.json is missing or damaged"),
     "metrics that hold a list": (damage("metrics.json", b"[]"), "metrics.json is missing or damaged"),
@@ -98,7 +101,7 @@ BAD = {
     "a threshold of 7": (change("metrics.json", threshold=7), "the test fold cannot be evaluated: threshold"),
     "damaged weights": (damage("weights.npz", b"PK\3\4"), "cannot read the weights"),
     "a config without its data": (change("config.json", data=...), "config.json lacks a good data"),
-    "a config nested without end": (damage("config.json", b"[" * 99999), "is no run directory"),
+    "a config nested without end": (damage("config.json", b"[" * 99999), "is not a run directory"),
     "a table that was cut off": (
         lambda run, _: (run / "scores.csv").write_text("".join((run / "scores.csv").read_text().splitlines(True)[:-1])),
         "scores.csv is not the table",
@@ -172,12 +175,12 @@ def test_no_out_is_refused(tmp_path, capsys):
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     sentence = refuse(capsys, tmp_path, "--out", tmp_path / "out" / "page.html")
-    assert sentence.startswith(f"lens-modern: no run to report of: {tmp_path} is no run directory")
+    assert sentence.startswith(f"lens-modern: no run to report of: {tmp_path} is not a run directory")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
-    assert "is no run directory" in refuse(capsys, tmp_path / "nothing", "--out", tmp_path / "page.html")
+    assert "is not a run directory" in refuse(capsys, tmp_path / "nothing", "--out", tmp_path / "page.html")
 
 
 def test_runs_that_are_all_bad_are_refused_and_leave_the_page_of_before(twins, capsys, tmp_path):

@@ -176,7 +176,7 @@ def test_stamps_without_both_classes_are_refused(write_stamps, tmp_path, capsys,
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["nowhere", "out.json"], "nowhere is no folder"),
+        (["nowhere", "out.json"], "nowhere is not a folder"),
         (["nowhere", "out.json", "--epochs", "0"], "epochs must be 1 or more"),
         (["nowhere", "out.json", "--seed", "-1"], "--seed must be from 0"),
     ],

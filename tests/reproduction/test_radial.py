@@ -184,7 +184,7 @@ def test_stamps_without_labels_are_scored_all_the_same(folders, write_stamps, tm
         (["a-cv=nowhere"], "not ending in -cv"),
         (["a=nowhere", "a=elsewhere"], "two sets are named a"),
         (["a=nowhere", "--cross-validate", "b"], "no set is named b"),
-        (["a=nowhere"], "nowhere is no folder"),
+        (["a=nowhere"], "nowhere is not a folder"),
     ],
 )
 def test_a_mistake_is_one_sentence(folders, monkeypatch, tmp_path, capsys, sets, named):

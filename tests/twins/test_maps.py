@@ -36,7 +36,7 @@ def stamps(tmp_path):
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
-    """A CNN as first drawn in the place of the networks that come along."""
+    """A CNN as first drawn in the place of the shipped networks."""
     folder = tmp_path / "shipped"
     (folder / "cnn").mkdir(parents=True)
     config = {"format": 1, "model": "cnn", "seed": 1, "settings": asdict(SETTINGS), "scaling": {"name": "raw"}}

@@ -181,7 +181,7 @@ def read_run(path: Path, name: str = "", parameters: Mapping[str, Table] | None 
     Raises
     ------
     UserError
-        If it is no run, its training has not ended, or its scores are missing or none.
+        If it is not a run, its training has not ended, or its scores are missing or none.
     """
     config = read_config(path)
     if "scaling" not in config:
@@ -223,7 +223,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     except (OSError, csv.Error) as error:
         raise UserError(f"{path} is missing or damaged ({error}); take it from a copy of the run") from error
     if not rows or "loss" not in rows[0] or "seconds" not in rows[0] or any(None in row for row in rows):
-        raise UserError(f"{path} is no history of a training; take it from a copy of the run")
+        raise UserError(f"{path} is not the history of a training; take it from a copy of the run")
     return rows
 
 

@@ -91,7 +91,7 @@ def find_reader(path: Path) -> str:
         return "folder"
     kind = next((kind for ending, kind in ENDINGS.items() if path.name.endswith(ending)), "")
     if not kind or not path.exists():
-        problem = "is of no kind that is known" if path.exists() else "is no folder and no file"
+        problem = "is of no kind that is known" if path.exists() else "is neither a folder nor a file"
         raise UserError(f"{path} {problem}; name a folder of FITS files, or a file that ends in {', '.join(ENDINGS)}")
     if kind != "fits":
         return kind
