@@ -466,7 +466,7 @@ def _small(study: Study) -> list[str]:
         words.append(say("reasons.more", few=f"{few:.2f}", many=f"{many:.2f}", broken=f"{broken:.2f}"))
     by_size = count_stuck(study)
     shares = [stuck / n for stuck, n in by_size.values()]
-    if len(shares) > 1 and shares[-1] < shares[0]:
+    if len(shares) > 1 and shares[-1] < min(shares[:-1]):
         words.append(say("reasons.small", sizes=spelled_stuck(by_size)))
     return words
 

@@ -87,8 +87,10 @@ def verdict(study: Study) -> str:
         )
     }
     causes = {key: f"; alone {', '.join(found)}" if found else "" for key, found in alone.items()}
-    stuck, n = (sum(counts) for counts in zip((0, 0), *forensics.count_stuck(study).values()))
-    lines.append(say("verdict.causes", **causes, stuck=f"in {stuck} of {n} runs it" if n else "it"))
+    by_size = forensics.count_stuck(study)
+    lines.append(
+        say("verdict.causes", **causes, stuck=f" in {forensics.spelled_stuck(by_size)} images" if by_size else "")
+    )
     outcomes = forensics.outcomes(study)
     by_outcome = {
         kind: "; ".join(f"{claim[0].lower()}{claim[1:]}" for claim, said in outcomes.items() if said == kind)
