@@ -38,8 +38,9 @@ weights: setup  ## train, measure and describe the shipped networks, four hours;
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
 	@$(MODERN)/python tests/agreement/agreement.py
 
-docs: setup  ## make docs/differences.md and docs/faithfulness.md anew from the sources and the stored results
+docs: setup  ## make docs/differences.md, faithfulness.md and picture.png anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
+	@$(MODERN)/python docs/picture.py
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build

@@ -242,8 +242,8 @@ def test_the_cells_add_up_to_the_plan_and_to_the_stored_runs(numbers, stored_res
     assert sum(done for done, _ in counts) == n_stored == numbers["n_runs"]
     assert all(done <= planned for done, planned in counts)
     assert len(numbers["tables"]["all-runs"]["rows"]) == n_stored
-    # Beside the runs: a probe of each side and scaling, six of networks fitted before, the regression, the maps.
-    assert len(numbers["tables"]["commands"]["rows"]) == n_stored + 4 + 6 + 1 + 1
+    # Beside the runs: a probe of each side and scaling, four of networks fitted before, the regression, the maps.
+    assert len(numbers["tables"]["commands"]["rows"]) == n_stored + 4 + 4 + 1 + 1
     scripts = [
         row["command"] for row in numbers["tables"]["commands"]["rows"] if "reproduction/" in row["command"][:14]
     ]
