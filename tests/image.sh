@@ -137,7 +137,7 @@ if [ "$(id -u)" = 0 ]; then check "a volume of someone else is one sentence" one
 "$engine" run --rm --network=none --ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024 "$IMAGE" "${TINY[@]}" >"$work/stdout" 2>"$work/stderr"
 status=$?
 check "without a volume it trains, in the container" succeeded
-check "and says so in one sentence" test "$(grep -c 'no mounted volume' "$work/stderr")" -eq 1
+check "and says so in one sentence" test "$(grep -c 'not a mounted volume' "$work/stderr")" -eq 1
 
 volume
 for wrong in cxx= cxx=/bin/false gcc.cxxflags=-nonsense blas.ldflags=-lnonsense compiledir=/proc/nowhere; do

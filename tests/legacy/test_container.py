@@ -112,7 +112,7 @@ def test_a_volume_that_cannot_be_written_is_one_sentence_and_exit_2(monkeypatch,
 def test_without_a_mounted_volume_it_is_said_that_results_stay_in_the_container(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LENS_VOLUME", str(tmp_path))
     assert main([*SIMULATE, str(tmp_path / "mocks")]) == 0
-    assert capsys.readouterr().err.count("no mounted volume") == 1
+    assert capsys.readouterr().err.count("not a mounted volume") == 1
 
 
 def test_results_outside_of_the_volume_are_not_spoken_of(monkeypatch, tmp_path, capsys):
