@@ -100,7 +100,7 @@ def _cnn_20000(study: Study) -> Finding:
         "`raw_pixels`: the softmax saturates, the clipped loss has no gradient; 16.03 times the share of one class. "
         "The log of 2018 is at 8.0147 from its first epoch on, which no first fit gives here: that network had "
         "probably been fitted before, and a frozen one stays frozen",
-        [*_names(runs), *(["`probe-modern-20000-after-200-seed*.json`"] if again else [])],
+        [*_names(runs), *(["`probe-modern-20000-after-200-seed1.json`"] if again else [])],
     )
 
 
