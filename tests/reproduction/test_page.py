@@ -247,7 +247,7 @@ def test_the_cells_add_up_to_the_plan_and_to_the_stored_runs(numbers, stored_res
     scripts = [
         row["command"] for row in numbers["tables"]["commands"]["rows"] if "reproduction/" in row["command"][:14]
     ]
-    assert [re.match(r"`reproduction/(\w+)", script)[1] for script in scripts] == ["probe"] * 4 + ["radial", "gallery"]
+    assert [re.match(r"`reproduction/(\w+)", script)[1] for script in scripts] == ["probe"] * 8 + ["radial", "gallery"]
 
 
 def test_each_reason_names_the_runs_that_it_rests_on(numbers, stored_results):
