@@ -164,20 +164,24 @@ def again(study: Study) -> list[Block]:
             draw_lines("resnet-loss", "ResNet on 2,000: training loss", loss, ("iteration", "loss"), ylim=(0.65, 0.9)),
             draw_lines("resnet-rates", "ResNet on 2,000: validation", rates, ("iteration", "share"), ylim=(0, 1)),
         ]
-    group = study.group("cnn", 2000, CNN_2000_2018).runs
-    if group:
-        lines = {"2018, first and last": [(1, logs["cnn_2000_loss"][0]), (30, logs["cnn_2000_loss"][1])]}
-        for run in [run for run in group if run.config["seed"] <= 2]:
-            lines[f"{run.framework}, seed {run.config['seed']}"] = [(row["epoch"], row["loss"]) for row in run.history]
-        raw = [
-            run.history[0]["loss"] for defects in (CNN_2018, CNN_ALL) for run in study.group("cnn", 2000, defects).runs
-        ]
-        first = [run.history[0]["loss"] for run in group]
-        blocks += [
-            *([say("again.cnn", raw=spelled_range(raw), first=spelled_range(first))] if raw else []),
-            draw_lines("cnn-2000-loss", "CNN on 2,000: training loss", lines, ("epoch", "loss"), ylim=(0.5, 2)),
-        ]
+    blocks += _cnn_again(study)
     return blocks or ["None of these has been run."]
+
+
+def _cnn_again(study: Study) -> list[Block]:
+    """The CNN on 2,000 images: its logged loss beside ours, and that of raw counts."""
+    logs, group = study.claims["logs"], study.group("cnn", 2000, CNN_2000_2018).runs
+    if not group:
+        return []
+    lines = {"2018, first and last": [(1, logs["cnn_2000_loss"][0]), (30, logs["cnn_2000_loss"][1])]}
+    for run in [run for run in group if run.config["seed"] <= 2]:
+        lines[f"{run.framework}, seed {run.config['seed']}"] = [(row["epoch"], row["loss"]) for row in run.history]
+    raw = [run.history[0]["loss"] for defects in (CNN_2018, CNN_ALL) for run in study.group("cnn", 2000, defects).runs]
+    first = [run.history[0]["loss"] for run in group]
+    return [
+        *([say("again.cnn", raw=spelled_range(raw), first=spelled_range(first))] if raw else []),
+        draw_lines("cnn-2000-loss", "CNN on 2,000: training loss", lines, ("epoch", "loss"), ylim=(0.5, 2)),
+    ]
 
 
 def by_iteration(run: StoredRun) -> list[tuple[int, dict]]:

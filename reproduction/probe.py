@@ -135,6 +135,12 @@ def _copy_weights(network):
     return {name: np.array(values) for name, values in network.get_weights().items()}
 
 
+def fit_to(network, data, settings, seed):
+    """Train on every stamp of a data set, as `watch_training` does but unwatched."""
+    stamps = make_scaling(settings.scaling).fit(data.stamps).transform(data.stamps)
+    train_network(network, TrainingData(stamps, data.labels == 1, stamps[:0], data.labels[:0] == 1), settings, seed)
+
+
 def _describe_data(data):
     return {"hash": data.data_hash, "n_stamps": len(data.labels), "n_lenses": int(data.labels.sum())}
 
@@ -170,9 +176,7 @@ def main(arguments=None):
         network = backend.build_network("cnn", NetworkShape(*data.stamps.shape[1:3]), options.seed)
         earlier = read_labelled(options.before) if options.before else None
         if earlier:
-            stamps = make_scaling(options.scaling).fit(earlier.stamps).transform(earlier.stamps)
-            fitted_to = TrainingData(stamps, earlier.labels == 1, stamps[:0], earlier.labels[:0] == 1)
-            train_network(network, fitted_to, settings, options.seed)
+            fit_to(network, earlier, settings, options.seed)
         stamps = make_scaling(options.scaling).fit(data.stamps).transform(data.stamps)
         steps, epochs = watch_training(network, stamps, data.labels == 1, settings, options.seed)
         found = {
