@@ -13,6 +13,8 @@ from typing import Tuple
 import numpy as np
 from scipy import ndimage
 
+from .errors import UserError
+
 ROTATION_DEGREES = 90.0
 ZOOM_RANGE = (0.9, 1.0)
 # Order of the spline by which a pixel is read between the grid points.
@@ -65,7 +67,14 @@ def apply_transform(
     -------
     float32 array (bands, H, W)
         The input's unit.
+
+    Raises
+    ------
+    UserError
+        For an interpolation that is not known.
     """
+    if interpolation not in INTERPOLATIONS:
+        raise UserError(f"no interpolation named {interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}")
     order = INTERPOLATIONS[interpolation]
     angle = np.deg2rad(rotation)
     rotate = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lens_common.augmentation import apply_transform, augment, draw_transform
+from lens_common.errors import UserError
 
 COUNTING = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
 
@@ -146,8 +147,8 @@ def test_linear_interpolation_takes_white_noise_to_two_thirds_of_its_sigma(inter
     assert augmented.std() == pytest.approx(share, abs=0.01)
 
 
-def test_an_interpolation_that_is_not_known_is_a_mistake():
-    with pytest.raises(KeyError, match="cubic"):
+def test_an_interpolation_that_is_not_known_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match="no interpolation named 'cubic'; choose one of nearest, linear"):
         augment(noise_stamp()[None], np.random.RandomState(0), "cubic")
 
 

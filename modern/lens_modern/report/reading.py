@@ -111,7 +111,7 @@ def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting, those of today in an older run too; none where they are no settings."""
+    """Return every setting, with the defaults of older runs; nothing where the config holds no valid settings."""
     try:
         return asdict(read_settings(config))
     except (TypeError, UserError):
