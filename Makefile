@@ -30,13 +30,13 @@ bench: setup  ## measure speeds, half an hour; results go to bench/results.json;
 	@$(LEGACY)/python bench/run.py $(ONLY)
 
 reproduce: setup  ## make docs/reproduction.html from the stored runs; PROFILE=quick runs a small study, =full all of it
-	@bash reproduction/reproduce.sh $(PROFILE)
+	@bash experiments/reproduction/reproduce.sh $(PROFILE)
 
 weights: setup  ## train, measure and describe the shipped networks, four hours; ONLY=card: docs/model-card.md
-	@bash models/make.sh $(ONLY)
+	@bash experiments/shipped/make.sh $(ONLY)
 
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
-	@$(MODERN)/python tests/agreement/agreement.py
+	@$(MODERN)/python experiments/agreement/agreement.py
 
 docs: setup  ## make docs/differences.md, faithfulness.md and picture.png anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py

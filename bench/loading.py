@@ -11,10 +11,10 @@ import numpy as np
 from astropy.io import fits
 from measure import alternate, entry, main
 
-from lens_common.catalogue import find_stamps
-from lens_common.folders import cache_folder
-from lens_common.mocks import make_mocks
-from lens_common.stamps import load_dataset
+from lens_common.data.catalogue import find_stamps
+from lens_common.data.stamps import load_dataset
+from lens_common.files import cache_folder
+from lens_common.mocks.writer import make_mocks
 
 RUNS = 3
 N_STAMPS, N_STUDY = 20_000, 2_000

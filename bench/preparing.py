@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from measure import Worker, alternate, entry, main
 
-from lens_common.augmentation import augment
-from lens_common.mocks import make_mocks
+from lens_common.learning.augmentation import augment
+from lens_common.mocks.writer import make_mocks
 
 BATCH, N_MOCKS, RUNS = 128, 2000, 3
 

@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(ROOT) / "tests/common"))
 
 from lenstronomy_oracle import lenstronomy_counts
 
-from lens_common.prior import PRIOR
-from lens_common.rendering import render
-from lens_common.simulator import draw_scene
+from lens_common.mocks.prior import PRIOR
+from lens_common.mocks.rendering import render
+from lens_common.mocks.simulator import draw_scene
 
 N_SCENES, REFERENCE_POINTS, RUNS = 50, 16, 5  # scenes of each class; points a side
 # lenstronomy needs a larger frame to be right at the edges; it is timed without.

@@ -20,9 +20,9 @@ import torch
 from astropy.io import fits
 from measure import alternate, entry, main
 
-from lens_common.commands import restore_run
+from lens_common.cli.commands import restore_run
+from lens_common.mocks.simulator import simulate_stamp
 from lens_common.runs import SHIPPED
-from lens_common.simulator import simulate_stamp
 from lens_modern import backend
 from lens_modern.survey.engine import Job, open_worker, score_shard, work_off
 from lens_modern.survey.networks import BATCH, CompiledNetwork, write_network

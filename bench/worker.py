@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from lens_common.protocol import NetworkShape
+from lens_common.learning.protocol import NetworkShape
 
 BATCH, GEMM = 128, 2048
 

@@ -13,11 +13,11 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from lens_common.catalogue import read_catalogue
-from lens_common.folders import cache_folder
-from lens_common.metrics import auroc, roc
-from lens_common.mocks import SIMULATOR_VERSION, make_mocks
-from lens_common.stamps import load_dataset
+from lens_common.data.catalogue import read_catalogue
+from lens_common.data.stamps import load_dataset
+from lens_common.files import cache_folder
+from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks
+from lens_common.scores.metrics import auroc, roc
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs/picture.png"

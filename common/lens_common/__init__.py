@@ -1,6 +1,6 @@
 """All that the legacy and the modern stack both read and write."""
 
-from .augmentation import augment
+from .learning.augmentation import augment
 
 __all__ = ["augment"]
 __version__ = "0.1.0"

@@ -27,10 +27,10 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 import numpy as np
 
 from . import __version__
+from .data.stamps import Rejection
 from .errors import UserError
-from .folders import replacing
-from .stamps import Rejection
-from .training import TrainingSettings
+from .files import replacing
+from .learning.training import TrainingSettings
 
 RUN_FORMAT = 1
 # Run directories of the networks that come with this package, by model; see docs/model-card.md.

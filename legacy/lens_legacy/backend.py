@@ -20,9 +20,9 @@ from typing import Any, Dict, List, TextIO
 import numpy as np
 
 from lens_common.errors import UserError
-from lens_common.folders import cache_folder
+from lens_common.files import cache_folder
+from lens_common.learning.protocol import Network, NetworkShape
 from lens_common.memory import keep_freed_memory
-from lens_common.protocol import Network, NetworkShape
 
 NAME = "legacy"
 NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}

@@ -7,8 +7,14 @@ import numpy as np
 from keras import backend as K
 from keras.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D, Multiply
 
-from lens_common.batches import dropout_mask
-from lens_common.protocol import NetworkShape, check_lens_weight, check_side, check_weights, holds_training_state
+from lens_common.learning.batches import dropout_mask
+from lens_common.learning.protocol import (
+    NetworkShape,
+    check_lens_weight,
+    check_side,
+    check_weights,
+    holds_training_state,
+)
 
 from .losses import clipped_binary_cross_entropy
 

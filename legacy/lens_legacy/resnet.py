@@ -10,7 +10,7 @@ from lasagne.init import GlorotUniform, HeNormal
 from lasagne.layers import DenseLayer, ElemwiseSumLayer, InputLayer, NonlinearityLayer, Pool2DLayer
 from lasagne.nonlinearities import identity, sigmoid
 
-from lens_common.protocol import NetworkShape, check_side, check_weights, holds_training_state
+from lens_common.learning.protocol import NetworkShape, check_side, check_weights, holds_training_state
 
 from .layers import BatchNormLayer, SameConv2DLayer, batch_norm, elu
 from .losses import weighted_sigmoid_cross_entropy

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from lens_common.errors import UserError
+from lens_common.learning.protocol import Network, NetworkShape
 from lens_common.memory import keep_freed_memory
-from lens_common.protocol import Network, NetworkShape
 
 from .idiomatic import in_bfloat16
 

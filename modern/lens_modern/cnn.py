@@ -6,8 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lens_common.batches import dropout_mask
-from lens_common.protocol import NetworkShape, check_lens_weight, check_side, check_weights, holds_training_state
+from lens_common.learning.batches import dropout_mask
+from lens_common.learning.protocol import (
+    NetworkShape,
+    check_lens_weight,
+    check_side,
+    check_weights,
+    holds_training_state,
+)
 
 from .faithful import RMSprop, max_pool
 from .losses import clipped_binary_cross_entropy

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lens_common import scaling as scalings
-from lens_common.commands import restore_run
+from lens_common.cli.commands import restore_run
+from lens_common.data.noise import SIGMA_PER_MAD
 from lens_common.errors import UserError
-from lens_common.folders import replacing
-from lens_common.noise import SIGMA_PER_MAD
-from lens_common.protocol import NetworkShape
+from lens_common.files import replacing
+from lens_common.learning import scaling as scalings
+from lens_common.learning.protocol import NetworkShape
 from lens_common.runs import model_hash, read_config
 
 N_CHECKED = 64

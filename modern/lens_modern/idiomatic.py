@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lens_common.protocol import NetworkShape, check_weights, holds_training_state
+from lens_common.learning.protocol import NetworkShape, check_weights, holds_training_state
 
 from .cnn import CNN
 from .faithful import Adam, BatchNormLayer

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from lens_common.protocol import NetworkShape, check_side, check_weights, holds_training_state
+from lens_common.learning.protocol import NetworkShape, check_side, check_weights, holds_training_state
 
 from .faithful import Adam, BatchNormLayer, glorot_uniform, he_normal
 from .losses import weighted_sigmoid_cross_entropy

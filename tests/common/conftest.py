@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lens_common.batches import dropout_mask
-from lens_common.protocol import check_weights
+from lens_common.learning.batches import dropout_mask
+from lens_common.learning.protocol import check_weights
 
 NOBODY = 65534
 BLOCK = 2880  # bytes; FITS comes in blocks of this size (FITS standard 4.0, section 3.1)

@@ -8,7 +8,7 @@ from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LightModel.light_model import LightModel
 from lenstronomy.Util.param_util import phi_q2_ellipticity, shear_polar2cartesian
 
-from lens_common.layout import STAMP_SIDE_PIXELS
+from lens_common.data.layout import STAMP_SIDE_PIXELS
 
 
 def lenstronomy_counts(scene, points_per_side, margin=6, supersampled_seeing=True):

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lens_common.augmentation import apply_transform, augment, draw_transform
 from lens_common.errors import UserError
+from lens_common.learning.augmentation import apply_transform, augment, draw_transform
 
 COUNTING = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
 

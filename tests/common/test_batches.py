@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lens_common.augmentation import augment
-from lens_common.batches import count_steps, draw_batches, dropout_mask, make_batch
+from lens_common.learning.augmentation import augment
+from lens_common.learning.batches import count_steps, draw_batches, dropout_mask, make_batch
 
 
 def drawn(*arguments, **options):

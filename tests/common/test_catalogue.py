@@ -7,7 +7,7 @@ import pytest
 from astropy import units
 from astropy.table import Table
 
-from lens_common.catalogue import find_stamps, read_catalogue
+from lens_common.data.catalogue import find_stamps, read_catalogue
 from lens_common.errors import UserError
 
 

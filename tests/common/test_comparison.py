@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lens_common.cli import run_command_line
-from lens_common.comparison import bootstrap_difference, delong_test, equivalence_test, score_agreement
 from lens_common.errors import UserError
+from lens_common.scores.comparison import bootstrap_difference, delong_test, equivalence_test, score_agreement
 
 # Three lenses and three non-lenses; with scores b, one lens ties with one non-lens at 0.6.
 LABELS = np.array([1, 1, 1, 0, 0, 0], dtype=bool)
@@ -148,7 +148,7 @@ def test_the_paired_test_rejects_equal_auroc_as_often_as_it_says():
 @pytest.mark.parametrize(("level", "expected"), [(0.4, (-0.5, -0.5)), (0.6, (-1, 0))])
 @pytest.mark.parametrize("stamps_at_a_time", [1, 1000, 2**20])
 def test_the_bootstrap_of_two_lenses_by_hand(monkeypatch, stamps_at_a_time, level, expected):
-    monkeypatch.setattr("lens_common.comparison.STAMPS_AT_A_TIME", stamps_at_a_time)
+    monkeypatch.setattr("lens_common.scores.comparison.STAMPS_AT_A_TIME", stamps_at_a_time)
     # All is right with a, and with b one lens is below both non-lenses.  Of two lenses drawn, that one is none,
     # one or both with a chance of 1/4, 1/2, 1/4: the difference is 0, -0.5 or -1.
     labels = [1, 1, 0, 0]

@@ -6,8 +6,8 @@ import numpy as np
 import pauc
 import pytest
 
-from lens_common.comparison import delong_test
-from lens_common.metrics import auroc, auroc_interval
+from lens_common.scores.comparison import delong_test
+from lens_common.scores.metrics import auroc, auroc_interval
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -9,9 +9,9 @@ import pytest
 from scipy.special import erf
 
 from lens_common.cli import run_command_line
-from lens_common.domain import describe_stamps, read_domain, resample_stamps
-from lens_common.stamps import load_dataset
-from lens_common.training import TrainingSettings
+from lens_common.data.domain import describe_stamps, read_domain, resample_stamps
+from lens_common.data.stamps import load_dataset
+from lens_common.learning.training import TrainingSettings
 
 SIDE, NOISE = 9, 3.5
 SCALE = "PIXSCALE= {}"

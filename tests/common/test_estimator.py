@@ -8,10 +8,10 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 
 from lens_common.errors import UserError
-from lens_common.estimator import LensClassifier
-from lens_common.protocol import NetworkShape
-from lens_common.scaling import Sigma
-from lens_common.training import TrainingSettings
+from lens_common.learning.classifier import LensClassifier
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.scaling import Sigma
+from lens_common.learning.training import TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=30, batch_size=10, learning_rate=0.02, scaling="sigma")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lens_common.folds import assign_folds, hash_fraction
+from lens_common.data.folds import assign_folds, hash_fraction
 
 IDS = [f"lensed_outputs/{number // 1000}/lensed_{number}" for number in range(20_000)]
 
@@ -19,7 +19,7 @@ def test_the_fold_of_that_id_follows_from_its_hash():
 
 def test_the_edges_of_the_folds_are_eight_and_nine_tenths(monkeypatch):
     positions = {"a": 0.0, "b": 0.7999, "c": 0.8001, "d": 0.8999, "e": 0.9001, "f": 0.9999}
-    monkeypatch.setattr("lens_common.folds.hash_fraction", lambda seed, stamp_id: positions[stamp_id])
+    monkeypatch.setattr("lens_common.data.folds.hash_fraction", lambda seed, stamp_id: positions[stamp_id])
     folds = assign_folds(list("abcdef"), 0)
     assert list(folds) == ["train", "train", "validation", "validation", "test", "test"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lens_common.layout import LensParameters, format_path, parse_name, path_label, stamp_id
+from lens_common.data.layout import LensParameters, format_path, parse_name, path_label, stamp_id
 
 # The form of the PICS names: the numbers are Python 2's str() of a float, the fourth has four decimals.
 PICS_LIKE = "lensed_12_245.367308481_0.733239871824_247.177635431_0.502_2.23117960877_imgs.fits.gz"

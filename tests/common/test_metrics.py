@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lens_common.errors import UserError
-from lens_common.metrics import (
+from lens_common.scores.metrics import (
     auroc,
     auroc_interval,
     completeness_at_fpr,
@@ -343,7 +343,7 @@ def test_a_level_in_percent_is_a_mistake():
 
 def test_metrics_import_no_plots():
     code = (
-        "import sys, lens_common.metrics\n"
+        "import sys, lens_common.scores.metrics\n"
         "print([name for name in sys.modules if 'matplotlib' in name or 'plots' in name])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)

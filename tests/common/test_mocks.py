@@ -9,11 +9,11 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from lens_common import mocks
+from lens_common.data.layout import DATASET_FOLDER, parse_name, path_label, stamp_id
 from lens_common.errors import UserError
-from lens_common.layout import DATASET_FOLDER, parse_name, path_label, stamp_id
-from lens_common.mocks import make_mocks, simulate_stamp
-from lens_common.simulator import draw_scene
+from lens_common.mocks import writer as mocks
+from lens_common.mocks.simulator import draw_scene
+from lens_common.mocks.writer import make_mocks, simulate_stamp
 
 
 def files_below(folder):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lens_common import occlusion
 from lens_common.errors import UserError
-from lens_common.occlusion import occlusion_maps
+from lens_common.scores import occlusion
+from lens_common.scores.occlusion import occlusion_maps
 
 
 def make_stamps(n_stamps=2, n_bands=1, height=9, width=9, seed=0):

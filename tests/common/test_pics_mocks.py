@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lens_common.catalogue import read_catalogue
-from lens_common.noise import median_and_noise
-from lens_common.simulator import simulate_stamp
-from lens_common.stamps import load_dataset
+from lens_common.data.catalogue import read_catalogue
+from lens_common.data.noise import median_and_noise
+from lens_common.data.stamps import load_dataset
+from lens_common.mocks.simulator import simulate_stamp
 
 
 def test_every_pics_mock_is_a_stamp_of_45_pixels_with_a_label(pics_mocks):

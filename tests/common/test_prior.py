@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from lens_common.prior import PRIOR, prior_hash
+from lens_common.mocks.prior import PRIOR, prior_hash
 
 QUANTILE_PAIRS = [
     (PRIOR.sky_sigma_quantiles_counts, PRIOR.sky_sigma_probabilities),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lens_common.errors import UserError
-from lens_common.protocol import check_weights
+from lens_common.learning.protocol import check_weights
 
 OWN = {
     "conv.weight": np.zeros((4, 1, 3, 3), np.float32),

@@ -5,8 +5,7 @@ import pytest
 from scipy.signal import convolve2d
 from scipy.stats import norm
 
-from lens_common.errors import UserError
-from lens_common.quality import (
+from lens_common.data.quality import (
     THRESHOLDS,
     apply_filter,
     describe_filter,
@@ -16,7 +15,8 @@ from lens_common.quality import (
     measure_quality,
     parse_filter,
 )
-from lens_common.stamps import load_dataset
+from lens_common.data.stamps import load_dataset
+from lens_common.errors import UserError
 
 SIDE = 45
 

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from lens_common.prior import PRIOR
-from lens_common.rendering import IsothermalLens, Scene, SersicProfile, render
-from lens_common.simulator import draw_scene
+from lens_common.mocks.prior import PRIOR
+from lens_common.mocks.rendering import IsothermalLens, Scene, SersicProfile, render
+from lens_common.mocks.simulator import draw_scene
 
 from .lenstronomy_oracle import lenstronomy_counts
 

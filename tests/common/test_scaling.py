@@ -7,9 +7,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from lens_common.data.noise import SIGMA_PER_MAD, median_and_noise
 from lens_common.errors import UserError
-from lens_common.noise import SIGMA_PER_MAD, median_and_noise
-from lens_common.scaling import SCALINGS, DeepLens, make_scaling, scaling_from_dict, scaling_to_dict
+from lens_common.learning.scaling import SCALINGS, DeepLens, make_scaling, scaling_from_dict, scaling_to_dict
 
 # Median 5; absolute deviations 0 1 1 2 2 3 3 4 4, median 2: noise 2.965204437.
 ONE_TO_NINE = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)

@@ -9,10 +9,10 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter
 from scipy.stats import ks_2samp
 
-from lens_common import simulator
-from lens_common.prior import LEAK_CONTROLLED, PRIOR, FieldPopulation
-from lens_common.rendering import IsothermalLens, Scene, SersicProfile, render
-from lens_common.simulator import draw_scene, einstein_radius_arcsec, noise_variance, simulate_stamp
+from lens_common.mocks import simulator
+from lens_common.mocks.prior import LEAK_CONTROLLED, PRIOR, FieldPopulation
+from lens_common.mocks.rendering import IsothermalLens, Scene, SersicProfile, render
+from lens_common.mocks.simulator import draw_scene, einstein_radius_arcsec, noise_variance, simulate_stamp
 
 SIDE = 45
 PIXEL_ARCSEC = 0.18

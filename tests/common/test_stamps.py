@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lens_common import stamps
-from lens_common.errors import UserError
-from lens_common.stamps import (
+from lens_common.data import stamps
+from lens_common.data.stamps import (
     Rejection,
     StampError,
     _any_image,
@@ -25,6 +24,7 @@ from lens_common.stamps import (
     read_stamp_and_header,
     repair_stamp,
 )
+from lens_common.errors import UserError
 
 # 0 to 99 row by row; without its last pixel the median is 49, the middle one of 0 to 98.
 COUNTING = np.arange(100, dtype=np.float32).reshape(10, 10)

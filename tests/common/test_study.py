@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lens_common.errors import UserError
-from lens_common.study import (
+from lens_common.learning.presets import (
     DEFECTS,
     PRESETS,
     defective_data,
@@ -16,7 +16,7 @@ from lens_common.study import (
     resolve_defects,
     validate_on_train,
 )
-from lens_common.training import TrainingData, TrainingSettings, learning_rate_at
+from lens_common.learning.training import TrainingData, TrainingSettings, learning_rate_at
 
 MENDED = TrainingSettings(epochs=50, batch_size=128, learning_rate=1e-4, rate_steps=3, rate_drop=0.1, scaling="sigma")
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lens_common import folders
+from lens_common import files as folders
 from lens_common.errors import Interrupted, UserError
-from lens_common.protocol import NetworkShape
-from lens_common.training import (
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.training import (
     Checkpoint,
     Progress,
     TrainingData,
@@ -415,7 +415,7 @@ def test_a_finished_training_is_not_trained_again(new_network, tmp_path, undistu
 
 def test_the_seconds_of_an_epoch_add_up_over_a_stop(new_network, tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 10))
-    monkeypatch.setattr("lens_common.training.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("lens_common.learning.training.time.monotonic", lambda: float(next(clock)))
     first = new_network()
     first.before_step = send(signal.SIGTERM, 1)
     with pytest.raises(Interrupted):
@@ -576,7 +576,7 @@ def test_progress_comes_back_as_it_was_saved(new_network, tmp_path):
 
 def test_a_checkpoint_is_due_once_its_time_has_passed(tmp_path, monkeypatch, new_network):
     now = [100.0]
-    monkeypatch.setattr("lens_common.training.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("lens_common.learning.training.time.monotonic", lambda: now[0])
     checkpoint = new_checkpoint(tmp_path / "c.npz", seconds_between=60.0)
     now[0] = 159.0
     assert not checkpoint.due()

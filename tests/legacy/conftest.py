@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lens_common.protocol import NetworkShape
+from lens_common.learning.protocol import NetworkShape
 from lens_legacy import backend
 
 # Before any test module imports Theano, Lasagne or Keras.

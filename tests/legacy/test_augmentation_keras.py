@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from lens_common.augmentation import augment
+from lens_common.learning.augmentation import augment
 from lens_legacy import backend
 
 

@@ -49,7 +49,8 @@ def test_float64_is_float64_in_theano_and_in_keras(tmp_path):
 
 def test_a_network_is_built_in_the_precision_that_was_prepared(tmp_path):
     code = (
-        "from lens_common.protocol import NetworkShape; from lens_legacy import backend; backend.prepare('float64');"
+        "from lens_common.learning.protocol import NetworkShape; from lens_legacy import backend; "
+        "backend.prepare('float64');"
         "network = backend.build_network('cnn', NetworkShape(), 1);"
         "print(network.get_weights()['conv.weight'].dtype, backend.describe()['dtype'])"
     )
@@ -123,7 +124,7 @@ def test_a_compile_folder_is_free_again_when_its_process_has_ended(tmp_path):
 
 
 def test_an_unknown_model_is_refused_with_the_names_of_those_there_are():
-    from lens_common.protocol import NetworkShape
+    from lens_common.learning.protocol import NetworkShape
 
     with pytest.raises(UserError, match="resnet, cnn"):
         backend.build_network("unet", NetworkShape(), 1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lens_common.batches import dropout_mask
+from lens_common.learning.batches import dropout_mask
 
 from .oracles import cnn_features, softmax
 

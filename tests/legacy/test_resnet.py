@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lens_common.errors import UserError
-from lens_common.protocol import NetworkShape
+from lens_common.learning.protocol import NetworkShape
 from lens_legacy import backend
 
 from .oracles import ResNetOracle, sigmoid

@@ -11,12 +11,12 @@ from idiomatic import dihedral, mean_logit
 from scipy.special import expit
 from ship import fit_calibration
 
-from lens_common.commands import restore_run
+from lens_common.cli.commands import restore_run
+from lens_common.data.stamps import load_dataset
 from lens_common.errors import UserError
-from lens_common.metrics import auroc
-from lens_common.mocks import make_mocks, stamp_seed
+from lens_common.mocks.writer import make_mocks, stamp_seed
 from lens_common.runs import SHIPPED, read_config, write_csv
-from lens_common.stamps import load_dataset
+from lens_common.scores.metrics import auroc
 from lens_modern import backend
 
 # What is promised of the 100 PICS mocks.

@@ -10,8 +10,8 @@ import shutil
 import numpy as np
 import pytest
 
-from lens_common.metrics import evaluate_scores
 from lens_common.runs import model_hash
+from lens_common.scores.metrics import evaluate_scores
 from lens_modern.cli import main
 
 SCALING = {"name": "sigma", "low": -10.0, "high": 20.0}

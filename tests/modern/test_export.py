@@ -7,11 +7,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from lens_common.estimator import LensClassifier
-from lens_common.protocol import NetworkShape
+from lens_common.learning.classifier import LensClassifier
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.scaling import SCALINGS, Raw, make_scaling, scaling_to_dict
+from lens_common.learning.training import TrainingSettings
 from lens_common.runs import model_hash
-from lens_common.scaling import SCALINGS, Raw, make_scaling, scaling_to_dict
-from lens_common.training import TrainingSettings
 from lens_modern import backend, export
 from lens_modern.cli import main
 

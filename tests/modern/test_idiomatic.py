@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lens_common.protocol import NetworkShape
-from lens_common.training import TrainingSettings, learning_rate_at
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.training import TrainingSettings, learning_rate_at
 from lens_modern import backend, idiomatic
 from lens_modern.cli import main
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import beta, norm, t
 
-from lens_common.metrics import Confusion
+from lens_common.scores.metrics import Confusion
 from lens_modern.report.figures import (
     calibration_error,
     draw_calibration,

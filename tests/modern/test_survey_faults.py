@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
-from lens_common.folders import exclusive
-from lens_common.simulator import simulate_stamp
+from lens_common.files import exclusive
+from lens_common.mocks.simulator import simulate_stamp
 from lens_modern.cli import main
 
 N_STAMPS = 1200

@@ -13,9 +13,9 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from lens_common.commands import restore_run
+from lens_common.cli.commands import restore_run
+from lens_common.data.stamps import load_dataset
 from lens_common.runs import SHIPPED
-from lens_common.stamps import load_dataset
 from lens_modern import backend
 from lens_modern.cli import main
 

@@ -15,7 +15,7 @@ import importlib
 import numpy as np
 
 from lens_common import augment
-from lens_common.protocol import NetworkShape
+from lens_common.learning.protocol import NetworkShape
 
 SIDES = (45, 64, 101)
 N_STAMPS = 38

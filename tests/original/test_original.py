@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lens_common.study import PRESETS, defective_settings
-from lens_common.training import clipped_loss, learning_rate_at
+from lens_common.learning.presets import PRESETS, defective_settings
+from lens_common.learning.training import clipped_loss, learning_rate_at
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

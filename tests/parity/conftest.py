@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lens_common.folders import cache_folder
-from lens_common.mocks import make_mocks
-from lens_common.scaling import make_scaling
-from lens_common.stamps import load_dataset
+from lens_common.data.stamps import load_dataset
+from lens_common.files import cache_folder
+from lens_common.learning.scaling import make_scaling
+from lens_common.mocks.writer import make_mocks
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "tests/parity/record.py"
@@ -26,7 +26,7 @@ STEPS = {"float32": 50, "float64": 10}
 @pytest.fixture(scope="session")
 def folder():
     """Where records are kept: under the state of every source that they depend on."""
-    sources = [*ROOT.glob("common/lens_common/*.py"), *ROOT.glob("legacy/lens_legacy/*.py"), RECORD, Path(__file__)]
+    sources = [*ROOT.glob("common/lens_common/**/*.py"), *ROOT.glob("legacy/lens_legacy/*.py"), RECORD, Path(__file__)]
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
     return cache_folder(f"parity/{state}")
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lens_common.augmentation import augment
-from lens_common.protocol import NetworkShape
+from lens_common.learning.augmentation import augment
+from lens_common.learning.protocol import NetworkShape
 
 LEARNING_RATE = 1e-3
 

@@ -52,7 +52,7 @@ both_models = pytest.mark.parametrize("model", ["resnet", "cnn"])
 MANIFEST = """
 import importlib, json, sys
 backend = importlib.import_module(f"lens_{sys.argv[1]}.backend")
-from lens_common.protocol import NetworkShape
+from lens_common.learning.protocol import NetworkShape
 weights = {f"{model} {bands}": backend.build_network(model, NetworkShape(bands), 1).get_weights()
            for model in ("resnet", "cnn") for bands in (1, 3, 4)}
 print(json.dumps({key: [[name, v.shape] for name, v in layers.items()] for key, layers in weights.items()}))

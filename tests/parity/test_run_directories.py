@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from lens_common.mocks import make_mocks
+from lens_common.mocks.writer import make_mocks
 from lens_common.runs import load_weights, read_csv
 
 from .conftest import PYTHON
@@ -34,7 +34,7 @@ BARELY_TRAINED = 1e-4
 SESSION = """
 import functools, importlib, json, sys
 import numpy as np
-from lens_common.protocol import NetworkShape
+from lens_common.learning.protocol import NetworkShape
 backend, cli = (importlib.import_module(f"lens_{sys.argv[1]}.{name}") for name in ("backend", "cli"))
 backend.build_network = functools.lru_cache(maxsize=None)(backend.build_network)
 for command in json.loads(sys.argv[2]):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lens_common import augmentation
+from lens_common.learning import augmentation
 from lens_modern import cnn, faithful, resnet
 
 

@@ -15,7 +15,7 @@ import pytest
 from astropy.io import fits
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "reproduction"))
+sys.path.insert(0, str(ROOT / "experiments" / "reproduction"))
 
 # A run of the plan that takes seconds, with test sets of a few stamps.
 TINY_RUN = "cnn-200-mended-modern-seed1"

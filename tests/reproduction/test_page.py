@@ -48,7 +48,7 @@ def test_the_same_runs_give_the_same_bytes_to_another_process(copy_runs, tmp_pat
     elsewhere = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "1"}
     packages = os.pathsep.join(str(ROOT / name) for name in ("common", "modern"))
     subprocess.run(
-        [sys.executable, ROOT / "reproduction" / "page.py", results, tmp_path / "b" / "two.html"],
+        [sys.executable, ROOT / "experiments" / "reproduction" / "page.py", results, tmp_path / "b" / "two.html"],
         env={**os.environ, **elsewhere, "PYTHONPATH": packages},
         cwd=tmp_path,
         check=True,
@@ -177,7 +177,7 @@ def test_a_page_of_another_kind_of_file_is_refused(stored_results, tmp_path, cap
 
 
 def test_every_claim_has_a_finding_and_every_finding_a_claim():
-    entries = tomllib.loads((ROOT / "reproduction" / "claims.toml").read_text())["claims"]
+    entries = tomllib.loads((ROOT / "experiments" / "reproduction" / "claims.toml").read_text())["claims"]
     keys = [entry["key"] for entry in entries]
     assert len(set(keys)) == len(keys)
     assert set(keys) == set(ledger.FINDINGS)
@@ -185,7 +185,7 @@ def test_every_claim_has_a_finding_and_every_finding_a_claim():
 
 def test_every_claim_has_a_row_with_one_of_four_statuses(numbers):
     rows = numbers["tables"]["ledger"]["rows"]
-    entries = tomllib.loads((ROOT / "reproduction" / "claims.toml").read_text())["claims"]
+    entries = tomllib.loads((ROOT / "experiments" / "reproduction" / "claims.toml").read_text())["claims"]
     assert [row["claim"] for row in rows] == [entry["claim"] for entry in entries]
     statuses = ("reproduced", "not reproduced", "not testable here", "not run yet")
     assert [row["status"] for row in rows if not row["status"].startswith(statuses)] == []

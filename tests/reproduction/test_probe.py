@@ -7,9 +7,9 @@ import probe
 import pytest
 
 from lens_common.errors import UserError
-from lens_common.protocol import NetworkShape
-from lens_common.scaling import make_scaling
-from lens_common.training import TrainingData, TrainingSettings, train_network
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.scaling import make_scaling
+from lens_common.learning.training import TrainingData, TrainingSettings, train_network
 from lens_modern import backend
 
 LABELS = np.array([1, 1, 0, 0, 0], bool)

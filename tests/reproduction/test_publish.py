@@ -11,9 +11,9 @@ import numpy as np
 import publish
 import pytest
 
-from lens_common.metrics import auroc
-from lens_common.score_tables import read_scores
-from lens_common.stamps import load_dataset
+from lens_common.data.stamps import load_dataset
+from lens_common.scores.metrics import auroc
+from lens_common.scores.tables import read_scores
 from lens_modern.report.reading import check_run, read_run
 
 RUN_FILES = {"config.json", "environment.json", "history.csv", "metrics.json", "scores.csv.gz", "scores.json"}

@@ -7,8 +7,8 @@ import pytest
 import radial
 
 from lens_common.errors import UserError
-from lens_common.metrics import auroc, auroc_interval
-from lens_common.score_tables import read_scores
+from lens_common.scores.metrics import auroc, auroc_interval
+from lens_common.scores.tables import read_scores
 
 
 def features_of(stamp):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lens_common import commands
-from lens_common.estimator import LensClassifier
-from lens_common.protocol import NetworkShape
+from lens_common.cli import commands
+from lens_common.learning.classifier import LensClassifier
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.scaling import Raw
+from lens_common.learning.training import TrainingSettings
 from lens_common.runs import SHIPPED, read_csv
-from lens_common.scaling import Raw
-from lens_common.training import TrainingSettings
 
 SIDE = "legacy" if sys.version_info < (3, 9) else "modern"
 backend, main = import_module(f"lens_{SIDE}.backend"), import_module(f"lens_{SIDE}.cli").main

@@ -10,8 +10,8 @@ import pytest
 from astropy.io import fits
 
 from lens_common.errors import UserError
-from lens_common.protocol import NetworkShape
-from lens_common.training import TrainingSettings
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.training import TrainingSettings
 
 SIDE = "legacy" if sys.version_info < (3, 9) else "modern"
 backend, main = import_module(f"lens_{SIDE}.backend"), import_module(f"lens_{SIDE}.cli").main

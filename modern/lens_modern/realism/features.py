@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, label, maximum_filter
 
+from lens_common.data.quality import PSF_SIGMA_PIXELS, detected_signal, smoothing_factor
 from lens_common.errors import UserError
-from lens_common.quality import PSF_SIGMA_PIXELS, detected_signal, smoothing_factor
 
 SMALLEST_SIDE = 41  # pixels; leaves sky beyond `INSIDE_PIXELS`
 INSIDE_PIXELS = 15.0

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold
 
-from lens_common.metrics import auroc, auroc_interval
+from lens_common.scores.metrics import auroc, auroc_interval
 
 OUTER_FOLDS, INNER_FOLDS = 5, 3
 N_TREES = 200

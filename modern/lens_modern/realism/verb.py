@@ -8,10 +8,10 @@ from types import ModuleType
 
 import numpy as np
 
-from lens_common.commands import load_stamps
+from lens_common.cli.commands import load_stamps
+from lens_common.data.stamps import Dataset
 from lens_common.errors import UserError
 from lens_common.progress import progress_bar
-from lens_common.stamps import Dataset
 
 from ..report.figures import draw_histograms
 from ..report.markdown import code, plain

@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from lens_common.comparison import score_agreement
-from lens_common.metrics import auroc, roc
+from lens_common.scores.comparison import score_agreement
+from lens_common.scores.metrics import auroc, roc
 
 from .intervals import Estimate, band_of_rocs, wilson
 from .markdown import plain

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import binomtest, t
 
-from lens_common.metrics import auroc, auroc_interval, component_variance, structural_components
+from lens_common.scores.metrics import auroc, auroc_interval, component_variance, structural_components
 
 LEVEL = 0.95
 BOOTSTRAP = 400

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from lens_common.errors import UserError
-from lens_common.folders import replacing
+from lens_common.files import replacing
 
 from .figures import Figure
 from .markdown import plain

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from lens_common.catalogue import read_catalogue
+from lens_common.data.catalogue import read_catalogue
 from lens_common.errors import UserError
-from lens_common.metrics import auroc, auroc_interval, evaluate_scores
 from lens_common.runs import load_weights, model_hash, read_config, read_csv, read_environment, read_settings
-from lens_common.score_tables import Table, read_provenance, read_scores
+from lens_common.scores.metrics import auroc, auroc_interval, evaluate_scores
+from lens_common.scores.tables import Table, read_provenance, read_scores
 
 # Sets of a run's own data, by fold; further tables scores-NAME.csv are sets named NAME.
 OWN_SETS = ("validation", "test")

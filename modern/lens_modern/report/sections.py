@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lens_common.comparison import delong_test, equivalence_test, score_agreement
 from lens_common.errors import UserError
-from lens_common.metrics import confusion, roc
+from lens_common.scores.comparison import delong_test, equivalence_test, score_agreement
+from lens_common.scores.metrics import confusion, roc
 
 from .figures import (
     Figure,

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lens_common.commands import read_folds, restore_run
-from lens_common.domain import match_stamps, read_domain
+from lens_common.cli.commands import read_folds, restore_run
+from lens_common.data.domain import match_stamps, read_domain
+from lens_common.data.headers import StampError
+from lens_common.data.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
+from lens_common.data.stamps import SET_ASIDE, Dataset, Outcome, Rejection, examine_stamp, unlike_others
 from lens_common.errors import UserError
-from lens_common.folders import replacing
-from lens_common.headers import StampError
-from lens_common.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
+from lens_common.files import replacing
+from lens_common.learning.scaling import scaling_from_dict
 from lens_common.runs import read_config
-from lens_common.scaling import scaling_from_dict
-from lens_common.stamps import SET_ASIDE, Dataset, Outcome, Rejection, examine_stamp, unlike_others
 
 from .. import backend
 from .networks import CompiledNetwork
@@ -81,7 +81,7 @@ class Job:
     pixel_scale_arcsec, zero_point_mag : float or None
         Of the source, where known.
     resample : bool
-        See `lens_common.domain.match_stamps`.
+        See `lens_common.data.domain.match_stamps`.
     thresholds : tuple of (str, float)
         Of the bad-image filter, or none.
     """

@@ -9,10 +9,10 @@ import openvino
 import torch
 
 from lens_common.errors import UserError
-from lens_common.estimator import LensClassifier
-from lens_common.folders import cache_folder, exclusive, replacing
-from lens_common.metrics import auroc
-from lens_common.scaling import Raw
+from lens_common.files import cache_folder, exclusive, replacing
+from lens_common.learning.classifier import LensClassifier
+from lens_common.learning.scaling import Raw
+from lens_common.scores.metrics import auroc
 
 from ..export import Scorer
 

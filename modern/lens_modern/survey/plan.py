@@ -7,9 +7,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lens_common.data.headers import StampError
 from lens_common.errors import UserError
-from lens_common.folders import replacing
-from lens_common.headers import StampError
+from lens_common.files import replacing
 
 from .engine import DAMAGED, Found, Shard, examine_shard
 from .readers import READERS, find_reader

@@ -24,11 +24,11 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 
-from lens_common.catalogue import walk_stamps
+from lens_common.data.catalogue import walk_stamps
+from lens_common.data.headers import StampError, card_text, check_counts, read_cards
+from lens_common.data.layout import path_label
+from lens_common.data.stamps import decode_stamp, read_stamp_and_header
 from lens_common.errors import UserError
-from lens_common.headers import StampError, card_text, check_counts, read_cards
-from lens_common.layout import path_label
-from lens_common.stamps import decode_stamp, read_stamp_and_header
 
 FITS_BLOCK = 2880  # bytes
 MOST_HEADER = 1000 * FITS_BLOCK

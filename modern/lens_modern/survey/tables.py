@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
-from lens_common.folders import replacing
-from lens_common.score_tables import SCORE_COLUMNS
+from lens_common.files import replacing
+from lens_common.scores.tables import SCORE_COLUMNS
 
 COLUMNS = (*SCORE_COLUMNS, "flags")
 DESCRIPTIONS = {

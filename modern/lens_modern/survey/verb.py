@@ -18,15 +18,15 @@ import torch
 
 from lens_common import __version__
 from lens_common.cli import positive
-from lens_common.commands import chosen_run, provenance, restore_run
-from lens_common.domain import Domain, match_stamps, read_domain, unit_warnings
+from lens_common.cli.commands import chosen_run, provenance, restore_run
+from lens_common.data.domain import Domain, match_stamps, read_domain, unit_warnings
+from lens_common.data.quality import describe_filter
+from lens_common.data.stamps import Dataset, pixels_of_most
 from lens_common.errors import UserError
-from lens_common.folders import exclusive
+from lens_common.files import exclusive
+from lens_common.mocks.simulator import simulate_stamp
 from lens_common.progress import progress_bar
-from lens_common.quality import describe_filter
 from lens_common.runs import write_json
-from lens_common.simulator import simulate_stamp
-from lens_common.stamps import Dataset, pixels_of_most
 
 from .engine import Job, as_dataset, open_network, work_off
 from .merge import Contents, merge_parts, survey_parts

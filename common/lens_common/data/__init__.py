@@ -1,0 +1,1 @@
+"""From files to arrays: layout, catalogue, headers, decoding, cache, quality, folds."""

@@ -1,0 +1,144 @@
+"""Which stamps a folder holds, and what is known of each."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, List, Optional, Union
+
+import numpy as np
+from astropy.table import Table, join
+
+from ..errors import UserError
+from .layout import (
+    CATALOGUE_NAME,
+    COLUMNS,
+    NAMED_PARAMETERS,
+    STAMP_SUFFIXES,
+    parse_name,
+    path_label,
+    stamp_id,
+)
+
+SUFFIXES = " or ".join([", ".join(STAMP_SUFFIXES[:-1]), STAMP_SUFFIXES[-1]])
+
+
+@dataclass(frozen=True)
+class StampFile:
+    """A file that may hold a stamp.
+
+    Attributes
+    ----------
+    id : str
+        Identity within the data set.
+    path : str
+        Relative to the data set's folder, forward slashes.
+    label : bool or None
+        By class folder; ``None`` outside of both.
+    size, mtime_ns : int
+        Bytes; nanoseconds.
+    """
+
+    id: str
+    path: str
+    label: Optional[bool]
+    size: int
+    mtime_ns: int
+
+
+def find_stamps(folder: Union[str, Path]) -> List[StampFile]:
+    """List the ``.fits``, ``.fits.gz`` and ``.fits.fz`` files below a folder, however deep, by path.
+
+    Hidden files and folders are passed over, and files with another ending.
+
+    Raises
+    ------
+    UserError
+        If the folder is missing, cannot be read, or holds no such file.
+    """
+    return list(walk_stamps(folder))
+
+
+def walk_stamps(folder: Union[str, Path]) -> Iterator[StampFile]:
+    """Go through what `find_stamps` lists, one folder's names in memory at a time."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; name the one that holds the stamps ({SUFFIXES})")
+    file = None
+    for file in _walk(folder, ""):
+        yield file
+    if file is None:
+        raise UserError(
+            f"no {SUFFIXES} file below {folder}; expected "
+            "lensed_outputs/<n>/*.fits.gz and unlensed_outputs/<n>/*.fits.gz, or any folders of stamps to score"
+        )
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[StampFile]:
+    try:
+        with os.scandir(folder) as entries:
+            # A folder's slash counts in the order of paths.
+            names = sorted(entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"cannot list {folder}: {error.strerror}; mend its permissions") from error
+    for name in names:
+        path = prefix + name
+        if name.endswith("/"):
+            here = (folder / name).absolute()
+            if here.is_symlink() and here.resolve() in [above.resolve() for above in here.parents]:
+                continue
+            yield from _walk(folder / name, path)
+        elif name.endswith(STAMP_SUFFIXES):
+            try:
+                status = os.stat(folder / name)
+            except OSError:  # a dangling link is met when it is read
+                status = os.lstat(folder / name)
+            yield StampFile(stamp_id(path), path, path_label(path), status.st_size, status.st_mtime_ns)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    # entry.is_dir() of a link may raise: a loop, a folder without access
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def read_catalogue(folder: Union[str, Path]) -> Table:
+    """Catalogue of a data set: from its file names, and from its ``catalogue.ecsv`` where it has one.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The data set, or a folder above it.
+
+    Returns
+    -------
+    astropy.table.Table
+        One row a file, sorted by path.  id, path, is_lens (1, 0, -1 unknown) and the
+        parameters in the file names with their units, NaN where a name carries none;
+        the other columns of ``layout.COLUMNS`` where the data set's own catalogue has them.
+    """
+    files = find_stamps(folder)
+    names = [parse_name(file.path.rsplit("/", 1)[-1]) for file in files]
+    table = Table(
+        {
+            "id": [file.id for file in files],
+            "path": [file.path for file in files],
+            "is_lens": np.array([-1 if file.label is None else int(file.label) for file in files], np.int8),
+        }
+    )
+    for key in NAMED_PARAMETERS:
+        table[key] = [getattr(name, key) if name else np.nan for name in names]
+    stored = [path for path in sorted(Path(folder).rglob(CATALOGUE_NAME)) if path.is_file()]
+    if len(stored) == 1:
+        try:
+            known = Table.read(stored[0], format="ascii.ecsv")
+            known["id"]
+        except Exception as error:  # astropy raises many kinds for a damaged table
+            raise UserError(f"{stored[0]} is not a catalogue of ours: {error}; mend it or take it away") from error
+        extra = [key for key in COLUMNS if key in known.colnames and key not in table.colnames]
+        table = join(table, known[["id", *extra]], keys="id", join_type="left")
+        table.sort("path")
+    for key in table.colnames:
+        unit, description = COLUMNS[key]
+        table[key].description = description
+        if unit:
+            table[key].unit = unit
+    return table

@@ -1,0 +1,238 @@
+"""What a network was trained on, and whether other stamps are like it: size and scale must agree, units should."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Dict, List, Tuple, Union
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from ..errors import UserError
+from ..mocks.prior import PRIOR
+from ..runs import read_config, read_csv
+from .headers import TOLERANCE, differs
+from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
+from .noise import median_and_noise
+from .stamps import Dataset
+
+NOISE_QUANTILES = (0.01, 0.5, 0.99)
+FAR = 2.0  # times beyond the noise of the training
+# Scalings whose result a common factor of all pixels does not change, or hardly.
+WITHOUT_UNIT = ("sigma", "arcsinh", "sign-clip")
+# Stamps that are looked at to know the noise of a data set, or resampled at once.
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What a run says of the stamps that its network was trained on.
+
+    Attributes
+    ----------
+    n_bands, side : int
+        Shape of a stamp; pixels.
+    pixel_scale_arcsec, zero_point_mag : float
+        NaN where unknown.
+    noise : tuple of float
+        1, 50 and 99 % quantile of the stamps' noise, in their unit.
+    scaling : str
+        Name of it; empty where the training has not ended.
+    """
+
+    n_bands: int
+    side: int
+    pixel_scale_arcsec: float
+    zero_point_mag: float
+    noise: Tuple[float, ...]
+    scaling: str
+
+
+def describe_stamps(data: Dataset, rows: np.ndarray) -> Dict[str, Any]:
+    """Say of a training's data what `read_domain` asks for.
+
+    Parameters
+    ----------
+    data : Dataset
+    rows : int array
+        Of the stamps that are learned from.
+
+    Returns
+    -------
+    dict
+        ``pixel_scale_arcsec`` and ``zero_point_mag``, ``None`` where unknown, and ``noise``; ready for JSON.
+    """
+    known = {key: getattr(data, key) for key in ("pixel_scale_arcsec", "zero_point_mag")}
+    noise = np.quantile(_noise(data.stamps, rows), NOISE_QUANTILES)
+    return {**{key: None if math.isnan(value) else value for key, value in known.items()}, "noise": noise.tolist()}
+
+
+def read_domain(run: Union[str, Path]) -> Domain:
+    """Read what a run says of the stamps that it was trained on.
+
+    A run older than these entries had, if all its stamps are named as those of 2018 are, their
+    pixel scale and zero-point, and else unknown ones; its noise is taken to be that of the mocks.
+
+    Raises
+    ------
+    UserError
+        If the folder is not a run of ours.
+    """
+    config = read_config(run)
+    data = config.get("data", {})
+    if "noise" not in data:
+        in_layout = all(parse_name(row["path"].rsplit("/", 1)[-1]) for row in read_csv(Path(run) / "stamps.csv"))
+        known = {"pixel_scale_arcsec": PIXEL_SCALE_ARCSEC, "zero_point_mag": ZERO_POINT_MAG} if in_layout else {}
+        noise = np.interp(NOISE_QUANTILES, PRIOR.sky_sigma_probabilities, PRIOR.sky_sigma_quantiles_counts)
+        data = {**known, "noise": noise}
+    return Domain(
+        **config["shape"],
+        pixel_scale_arcsec=data.get("pixel_scale_arcsec") or math.nan,
+        zero_point_mag=data.get("zero_point_mag") or math.nan,
+        noise=tuple(data["noise"]),
+        scaling=config.get("scaling", {}).get("name", ""),
+    )
+
+
+def match_stamps(data: Dataset, domain: Domain, resample: bool) -> Dataset:
+    """See that stamps have the size and pixel scale that a network was trained on, or give them these.
+
+    Where the scales differ stamps are resampled, see `resample_stamps`; where they agree within
+    1 %, or one is unknown, the middle is cut out.  Ids, digests and data hash stay those of
+    the stamps as they were read.
+
+    Parameters
+    ----------
+    data : Dataset
+    domain : Domain
+        Of the network.
+    resample : bool
+        Whether other stamps are resampled or cut; they are refused otherwise.
+
+    Returns
+    -------
+    Dataset
+        The same where nothing had to be done; else its `resampled` says what was.
+
+    Raises
+    ------
+    UserError
+        For another number of bands, another size or scale without `resample`, or stamps that
+        cover less of the sky than the network looks at.
+    """
+    n_bands, height, width = data.stamps.shape[1:]
+    side, wanted_arcsec, found_arcsec = domain.side, domain.pixel_scale_arcsec, data.pixel_scale_arcsec
+    if n_bands != domain.n_bands:
+        raise UserError(
+            f"the stamps of {data.folder} have {n_bands} band(s), those that the network was trained on "
+            f"{domain.n_bands}; give it these bands alone"
+        )
+    is_scaled = differs(found_arcsec, wanted_arcsec)
+    if (height, width) == (side, side) and not is_scaled:
+        return data
+    found, wanted = _geometry(height, width, found_arcsec), _geometry(side, side, wanted_arcsec)
+    if not resample:
+        raise UserError(
+            f"the stamps of {data.folder} are {found}, those that the network was trained on {wanted}; "
+            "cut and resample them, or let --resample of score and evaluate do it"
+        )
+    step = wanted_arcsec / found_arcsec if is_scaled else 1.0
+    width_needed = side * step  # old pixels
+    if min(height, width) < width_needed * (1 - TOLERANCE / 10):
+        pixel, unit = (1.0, "pixels") if math.isnan(found_arcsec * wanted_arcsec) else (found_arcsec, "arcsec")
+        raise UserError(
+            f"the stamps of {data.folder} are {min(height, width) * pixel:.3g} {unit} wide, the network looks at "
+            f"{width_needed * pixel:.3g}; cut larger ones"
+        )
+    if is_scaled:
+        stamps = resample_stamps(data.stamps, side, step)
+    else:
+        top, left = (height - side) // 2, (width - side) // 2
+        stamps = data.stamps[:, :, top : top + side, left : left + side]
+    said = f"{found} {'resampled' if is_scaled else 'cut'} to {wanted}"
+    return replace(data, stamps=stamps, resampled=said, pixel_scale_arcsec=wanted_arcsec if is_scaled else found_arcsec)
+
+
+def resample_stamps(stamps: np.ndarray, side: int, step: float) -> np.ndarray:
+    """Resample stamps about their centre to other pixels, conserving flux.
+
+    Along each axis the counts up to each pixel's edge are summed, a cubic spline is laid through
+    the sums, and a new pixel gets the difference between its edges.  So counts a pixel scale with
+    its area, and noise becomes correlated between neighbours.
+
+    Parameters
+    ----------
+    stamps : float array (N, bands, H, W)
+        Counts.
+    side : int
+        Of the new stamps.
+    step : float
+        Side of a new pixel over that of an old one; ``side * step`` is at most H and W.
+
+    Returns
+    -------
+    float32 array (N, bands, side, side)
+        Counts.
+    """
+    rows, columns = (_weights(length, side, step) for length in stamps.shape[2:])
+    resampled = np.empty((*stamps.shape[:2], side, side), np.float32)
+    for first in range(0, len(stamps), CHUNK):
+        resampled[first : first + CHUNK] = rows @ stamps[first : first + CHUNK] @ columns.T
+    return resampled
+
+
+def _weights(length: int, side: int, step: float) -> np.ndarray:
+    """Share (side, length) that each old pixel of a row has in each new one."""
+    sums = np.vstack([np.zeros(length), np.cumsum(np.eye(length), axis=0)])
+    edges = length / 2 + step * (np.arange(side + 1) - side / 2)
+    return np.diff(CubicSpline(np.arange(length + 1), sums)(np.clip(edges, 0, length)), axis=0)
+
+
+def unit_warnings(data: Dataset, domain: Domain) -> List[str]:
+    """Sentences for the user where stamps seem to be in another unit than those of the training.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the network's size and pixel scale.
+    domain : Domain
+        Of the network.
+
+    Returns
+    -------
+    list of str
+        One where the headers state another zero-point, by more than 1 % in flux; one where the
+        median noise lies a factor of 2 or more beyond the 1 to 99 % of the training stamps.
+    """
+    zero_point = domain.zero_point_mag
+    unit = "its unit" if math.isnan(zero_point) else f"counts at zero-point {zero_point:g} in one exposure"
+    if domain.scaling in WITHOUT_UNIT:
+        matters = f"its scaling, {domain.scaling}, takes a common factor off again"
+    else:
+        matters = f"its scaling, {domain.scaling}, leaves a common factor in"
+    sentences = []
+    factor = 10 ** (0.4 * (zero_point - data.zero_point_mag))
+    if differs(factor, 1):
+        sentences.append(
+            f"the headers of {data.folder} say zero-point {data.zero_point_mag:g}, the network was trained at "
+            f"{zero_point:g}: multiply the stamps by {factor:.4g}; {matters}"
+        )
+    noise = float(np.median(_noise(data.stamps, np.arange(len(data.stamps)))))
+    low, high = domain.noise[0], domain.noise[-1]
+    if not low / FAR <= noise <= high * FAR:
+        sentences.append(
+            f"the stamps of {data.folder} have a noise of {noise:.3g} in the median, those that the network was "
+            f"trained on {low:.3g} to {high:.3g}: scale them to {unit}; {matters}"
+        )
+    return sentences
+
+
+def _noise(stamps: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Noise of the noisiest band of some of the rows, spread over all."""
+    spread = rows[np.linspace(0, len(rows) - 1, min(CHUNK, len(rows))).astype(int)]
+    return median_and_noise(stamps[spread])[1].max(axis=1)
+
+
+def _geometry(height: int, width: int, scale_arcsec: float) -> str:
+    scale = "unknown scale" if math.isnan(scale_arcsec) else f"{scale_arcsec:.3g} arcsec"
+    return f"{height} x {width} pixels of {scale}"

@@ -1,0 +1,1 @@
+"""What a network learns by: protocol, scaling, batches, augmentation, training, presets, the classifier."""

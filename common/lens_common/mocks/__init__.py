@@ -1,0 +1,1 @@
+"""The simulator: prior, rendering, what is drawn, and the writer of data sets."""

@@ -1,0 +1,1 @@
+"""From scores to numbers: metrics, comparison, score tables, occlusion maps."""

@@ -1,0 +1,211 @@
+"""Watch the study's CNN train on raw counts, step by step: what it loses, and which of its weights move.
+
+    probe.py legacy|modern DATA OUT.json [--scaling raw|sigma] [--epochs 5] [--batch-size 97] [--seed 1] [--before DATA]
+
+As in 2018 every labelled stamp of DATA is trained on and nothing is held out, so that equal classes stay equal and a
+network that gives every stamp one class has a loss of half of 16.0302.  With --before the same network is fitted to
+other stamps first, as in a notebook whose cells are run again.  One body for both sides, each in its own interpreter.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lens_common.data.stamps import load_dataset
+from lens_common.errors import UserError
+from lens_common.learning.batches import draw_batches, make_batch
+from lens_common.learning.protocol import NetworkShape
+from lens_common.learning.scaling import make_scaling
+from lens_common.learning.training import TrainingData, TrainingSettings, predict_in_batches, train_network
+from lens_common.runs import write_json
+
+LEARNING_RATE = 1e-3  # of Keras' RMSprop where none is given, as in 2018
+# Keras clips a probability to these, as float32 has them; beyond them the gradient of the loss is exactly zero.
+LOW, HIGH = np.float32(1e-7), np.float32(1 - 1e-7)
+
+
+def read_labelled(folder):
+    """Labelled stamps of a folder in the 2018 layout.
+
+    Raises
+    ------
+    UserError
+        If the folder is missing, or holds no square stamps of both classes.
+    """
+    data = load_dataset(folder, progress=False)
+    data = data.take(np.flatnonzero(data.labels >= 0))
+    if len(set(data.labels)) < 2:
+        raise UserError(
+            f"{folder} holds {int((data.labels == 1).sum())} lenses and {int((data.labels == 0).sum())} non-lenses; "
+            "both are needed, below lensed_outputs/ and unlensed_outputs/"
+        )
+    if data.stamps.shape[2] != data.stamps.shape[3]:
+        raise UserError(f"stamps need shape (N, bands, side, side), got {data.stamps.shape}; cut them square")
+    return data
+
+
+def compare_weights(before, after):
+    """Count the weights that changed in any bit, and find the largest change.
+
+    Parameters
+    ----------
+    before, after : dict of str to float array
+        Of one network: the same names, shapes and types.
+
+    Returns
+    -------
+    n_weights_moved : int
+        A zero that changed its sign counts.
+    largest_move : float
+        0 or more; absolute.
+    """
+    n_moved, largest = 0, 0.0
+    for name, old in before.items():
+        old, new = np.ascontiguousarray(old), np.ascontiguousarray(after[name])
+        bits = f"u{old.itemsize}"
+        n_moved += int((old.view(bits) != new.view(bits)).sum())
+        largest = max(largest, float(abs(new.astype(float) - old).max()))
+    return n_moved, largest
+
+
+def watch_training(network, stamps, labels, settings, seed):
+    """Train as `lens_common.learning.training.train_network` does, and look at every step.
+
+    Parameters
+    ----------
+    network : Network
+        With its initial weights.
+    stamps : float32 array (N, bands, side, side)
+        Scaled.
+    labels : bool array (N,)
+        True for a lens.
+    settings : TrainingSettings
+        Epochs, size of a batch and the rate, which stays.
+    seed : int
+        Fixes the order of the stamps and the dropped features.
+
+    Returns
+    -------
+    steps : list of dict
+        epoch and step (from 1; steps are counted through), loss (of the batch, before the step), n_weights_moved,
+        largest_move.
+    epochs : list of dict
+        epoch, loss (mean over the stamps, each before its step), and, after the epoch and without dropout: accuracy
+        (score above 0.5), share_beyond_clip (of stamps, with a probability below 1e-7 or above 1 - 1e-7, in float32).
+
+    Raises
+    ------
+    UserError
+        If a loss or a weight is not finite.
+    """
+    truth = labels.astype(np.float32)
+    weights = _copy_weights(network)
+    steps, epochs = [], []
+    for epoch in range(settings.epochs):
+        loss_sum = 0.0
+        for _, rows, random_state in draw_batches(len(truth), settings.batch_size, seed, epoch, settings.drop_tail):
+            batch = make_batch(stamps[rows], random_state, settings.augmented)
+            loss = network.train_step(batch, truth[rows], settings.learning_rate, random_state)
+            loss_sum += loss * len(rows)
+            before, weights = weights, _copy_weights(network)
+            n_moved, largest = compare_weights(before, weights)
+            if not np.isfinite([loss, largest]).all():
+                raise UserError(
+                    f"step {len(steps) + 1} has a loss of {loss} and moves a weight by {largest}; scale DATA"
+                )
+            row = {"epoch": epoch + 1, "step": len(steps) + 1, "loss": loss}
+            steps.append({**row, "n_weights_moved": n_moved, "largest_move": largest})
+        scores = predict_in_batches(network, stamps).astype(np.float32)
+        epochs.append(
+            {
+                "epoch": epoch + 1,
+                "loss": loss_sum / len(truth),
+                "accuracy": float(((scores > 0.5) == labels).mean()),
+                "share_beyond_clip": float(((scores < LOW) | (scores > HIGH)).mean()),
+            }
+        )
+    return steps, epochs
+
+
+def _copy_weights(network):
+    return {name: np.array(values) for name, values in network.get_weights().items()}
+
+
+def fit_to(network, data, settings, seed):
+    """Train on every stamp of a data set, as `watch_training` does but unwatched."""
+    stamps = make_scaling(settings.scaling).fit(data.stamps).transform(data.stamps)
+    train_network(network, TrainingData(stamps, data.labels == 1, stamps[:0], data.labels[:0] == 1), settings, seed)
+
+
+def _describe_data(data):
+    return {"hash": data.data_hash, "n_stamps": len(data.labels), "n_lenses": int(data.labels.sum())}
+
+
+def describe_training(steps, epochs):
+    """Say in one line how many steps moved a weight, and how the training went."""
+    moving = [row["step"] for row in steps if row["n_weights_moved"]]
+    moved = f"{len(moving)} of {len(steps)} steps moved a weight" + (f", step {moving[-1]} the last" if moving else "")
+    losses = " ".join(f"{row['loss']:.4f}" for row in epochs)
+    accuracy, share = epochs[-1]["accuracy"], epochs[-1]["share_beyond_clip"]
+    return f"{moved}; losses {losses}; at the end accuracy {accuracy:.4f}, {share:.1%} of the stamps beyond the clip"
+
+
+def main(arguments=None):
+    """Train one network and write down what it does; 0, or 2 for a mistake."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("side", choices=["legacy", "modern"])
+    parser.add_argument("data", help="folder with lensed_outputs/ and unlensed_outputs/")
+    parser.add_argument("out", help="JSON file")
+    parser.add_argument("--scaling", choices=["raw", "sigma"], default="raw")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=97)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--before", metavar="DATA", help="stamps that the network is fitted to first, unwatched")
+    options = parser.parse_args(arguments)
+    try:
+        if not 0 <= options.seed < 2**32:
+            raise UserError(f"--seed must be from 0 to {2**32 - 1}, got {options.seed}")
+        settings = TrainingSettings(options.epochs, options.batch_size, LEARNING_RATE, scaling=options.scaling)
+        data = read_labelled(options.data)
+        backend = importlib.import_module(f"lens_{options.side}.backend")
+        versions = backend.describe()
+        network = backend.build_network("cnn", NetworkShape(*data.stamps.shape[1:3]), options.seed)
+        earlier = read_labelled(options.before) if options.before else None
+        if earlier:
+            fit_to(network, earlier, settings, options.seed)
+        stamps = make_scaling(options.scaling).fit(data.stamps).transform(data.stamps)
+        steps, epochs = watch_training(network, stamps, data.labels == 1, settings, options.seed)
+        found = {
+            "framework": options.side,
+            # Linker flags name folders of this machine.
+            "versions": {key: value for key, value in versions.items() if os.sep not in str(value)},
+            "data": _describe_data(data),
+            **({"before": _describe_data(earlier)} if earlier else {}),
+            "settings": {
+                "scaling": settings.scaling,
+                "epochs": settings.epochs,
+                "batch_size": settings.batch_size,
+                "learning_rate": settings.learning_rate,
+                "seed": options.seed,
+            },
+            "n_weights": sum(values.size for values in network.get_weights().values()),
+            "steps": steps,
+            "epochs": epochs,
+        }
+        write_json(Path(options.out), found)
+    except UserError as error:
+        print(f"probe: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"probe: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    print(describe_training(steps, epochs))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

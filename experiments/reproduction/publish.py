@@ -1,0 +1,167 @@
+"""Keep the small files of finished runs under results/, so that the page can be made again without them.
+
+    publish.py STUDY OUT
+
+STUDY is what `study.py` filled.  Of each run OUT keeps config, environment, history, metrics and all score tables, put
+together in one ``scores.csv.gz``; no weights, no paths of the machine, and no pixel of the PICS mocks.  Of each test
+set it keeps what the page asks of a stamp: Einstein radius, S/N, and whether the bad-image filter flags it.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from study import Run, expand, read_plan, train_command
+
+from lens_common.data.catalogue import read_catalogue
+from lens_common.data.quality import THRESHOLDS, describe_filter, flag_stamps, measure_quality, parse_filter
+from lens_common.data.stamps import load_dataset
+from lens_common.errors import UserError
+from lens_common.runs import read_config, write_json
+from lens_common.scores.tables import read_provenance, read_scores
+from lens_modern.report.reading import PARAMETERS
+
+EXTRAS = ("probe-*.json", "panels.npz", "radial/scores-*.csv", "radial/scores-*.json", "radial/coefficients.csv")
+
+
+def publish(study: Path, out: Path, plan: dict[str, Any], runs: list[Run]) -> int:
+    """Write the small files of all finished runs; return how many there are.
+
+    Raises
+    ------
+    UserError
+        If none is finished.
+    """
+    finished = [run for run in runs if (study / run.name / "metrics.json").exists()]
+    if not finished:
+        raise UserError(f"{study} holds no finished run of this plan; make reproduce PROFILE=quick runs the study")
+    out.mkdir(parents=True, exist_ok=True)
+    for run in finished:
+        publish_run(run, study, out / run.name)
+    publish_stamps(study, plan, out)
+    for pattern in EXTRAS:
+        for path in sorted(study.glob(pattern)):
+            target = out / path.relative_to(study)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix == ".json":
+                write_json(target, without_paths(json.loads(path.read_text())))
+            elif path.name.startswith("scores-"):
+                _write_gzip(target.with_suffix(".csv.gz"), _rows_of_table(path, path.stem.removeprefix("scores-")))
+            else:
+                shutil.copyfile(path, target)
+    return len(finished)
+
+
+def publish_run(run: Run, study: Path, out: Path) -> None:
+    """Write the small files of one run."""
+    out.mkdir(exist_ok=True)
+    source = study / run.name
+    command = f"lens-{run.framework} " + " ".join(train_command(run, "runs/reproduction", run.data and f"{run.data}/"))
+    write_json(out / "config.json", {**without_paths(read_config(source)), "command": command})
+    for name in ("environment.json", "metrics.json"):
+        write_json(out / name, without_paths(json.loads((source / name).read_text())))
+    shutil.copyfile(source / "history.csv", out / "history.csv")
+    rows, sets, about = [], {}, read_provenance(source / "scores.json")
+    for path in [source / "scores.csv", *(source / f"scores-{name}.csv" for name in run.sets)]:
+        if not path.exists():
+            continue
+        provenance = read_provenance(path)
+        if provenance["model_hash"] != about["model_hash"]:
+            raise UserError(
+                f"{path} was scored by another model than {source / 'scores.csv'}; remove it and score again"
+            )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if provenance.get("sha256", digest) != digest:
+            raise UserError(f"{path} is not the table that its JSON was written beside; remove it and score again")
+        found = _rows_of_table(path, path.stem.removeprefix("scores").removeprefix("-"))
+        rows += found
+        for name in dict.fromkeys(row["set"] for row in found):
+            sets[name] = {key: provenance[key] for key in ("data_hash", "n_stamps")}
+    digest = _write_gzip(out / "scores.csv.gz", rows)
+    kept = {key: about[key] for key in ("model", "model_hash")}
+    write_json(out / "scores.json", {**kept, "sha256": digest, "sets": sets})
+
+
+def _rows_of_table(path: Path, name: str) -> list[dict[str, str]]:
+    """Labelled rows of a score table, by set; those of the own data by fold."""
+    rows = []
+    for row in read_scores(path).values():
+        if not row["is_lens"] or (name and row["fold"] in ("train", "validation")):
+            continue
+        # float32, as the networks give them, in the fewest digits that tell it from the next.
+        score = str(np.float32(row["score"]))
+        rows.append({"set": name or row["fold"], "id": row["id"], "is_lens": row["is_lens"], "score": score})
+    return rows
+
+
+def _write_gzip(path: Path, rows: list[dict[str, str]]) -> str:
+    """Write CSV, compressed to the same bytes each time; return the SHA-256 of the CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    content = text.getvalue().encode()
+    path.write_bytes(gzip.compress(content, mtime=0))
+    return hashlib.sha256(content).hexdigest()
+
+
+def without_paths(content: Any) -> Any:
+    """Cut absolute paths to their last part, and leave out the linker flags of the BLAS, which hold some."""
+    if isinstance(content, dict):
+        return {key: without_paths(value) for key, value in content.items() if key != "blas"}
+    if isinstance(content, list):
+        return [without_paths(value) for value in content]
+    if isinstance(content, str) and content.startswith("/"):
+        return Path(content).name
+    return content
+
+
+def publish_stamps(study: Path, plan: dict[str, Any], out: Path) -> None:
+    """Write what the page asks of each stamp of the test sets that are at hand."""
+    rows = []
+    thresholds = parse_filter(describe_filter(THRESHOLDS))
+    for name in plan["sets"]:
+        scored = sorted(study.glob(f"*/scores-{name}.json"))
+        if not scored:
+            continue
+        folder = Path(read_provenance(scored[0])["data"])
+        data = load_dataset(folder)
+        flagged = np.any([*flag_stamps(measure_quality(data), thresholds).values()], axis=0)
+        catalogue = read_catalogue(folder)
+        known = {str(row["id"]): row for row in catalogue}
+        for stamp_id, label, flag in zip(data.ids, data.labels, flagged):
+            row = {"set": name, "id": str(stamp_id), "is_lens": str(int(label)), "flagged": str(int(flag))}
+            for key in PARAMETERS:
+                present = key in catalogue.colnames and not np.ma.is_masked(known[str(stamp_id)][key])
+                row[key] = f"{float(known[str(stamp_id)][key]):.5g}" if present else ""
+            rows.append(row)
+    _write_gzip(out / "stamps.csv.gz", rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Publish a study; 0, or 2 for a mistake."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("study")
+    parser.add_argument("out")
+    options = parser.parse_args(arguments)
+    try:
+        plan = read_plan()
+        runs = {run.name: run for profile in ("quick", "full") for run in expand(plan, profile)}
+        n_runs = publish(Path(options.study), Path(options.out), plan, [*runs.values()])
+    except UserError as error:
+        print(f"publish: {error}", file=sys.stderr)
+        return 2
+    print(f"publish: {n_runs} runs in {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Make the reproduction page.
+#
+#   bash experiments/reproduction/reproduce.sh          docs/reproduction.html from the runs in results/reproduction, a minute
+#   bash experiments/reproduction/reproduce.sh quick    run a small study first, 20 minutes; its page lies in runs/reproduction-quick
+#   bash experiments/reproduction/reproduce.sh full     run what is left of the whole plan, days; then keep it and make the page
+#
+# A study that was stopped goes on where it stopped.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+python=.venv-modern/bin/python
+export PYTHONPATH=common:modern
+
+case "${1:-}" in
+  "") results=results/reproduction page=docs/reproduction.html ;;
+  quick)
+    study=runs/reproduction-quick results=runs/reproduction-quick/results page=runs/reproduction-quick/reproduction.html ;;
+  full) study=runs/reproduction-full results=results/reproduction page=docs/reproduction.html ;;
+  *) echo "reproduce: no profile named $1; choose quick, full or none" >&2; exit 2 ;;
+esac
+
+if [ -n "${1:-}" ]; then
+  "$python" experiments/reproduction/study.py "$1" --folder "$study"
+  "$python" experiments/reproduction/publish.py "$study" "$results"
+fi
+"$python" experiments/reproduction/page.py "$results" "$page"

@@ -1,0 +1,123 @@
+"""The frozen test sets: mocks that stay the same when the prior changes.
+
+    frozen.py            make them where they are missing, and say whether they are what they were
+    frozen.py freeze     write frozen.json anew, from today's prior
+
+`frozen.json` holds the whole prior of each set, the seed, and what came out: the SHA-256 of the data set, which the
+last bits of other libraries and processors can change, and the mean and the brightest pixel of the first stamps of
+each class, which they cannot.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from script import carry_out, pics_mocks
+
+from lens_common.data.stamps import Dataset, load_dataset
+from lens_common.errors import UserError
+from lens_common.files import cache_folder, exclusive
+from lens_common.mocks.prior import LEAK_CONTROLLED, PRIOR, FieldPopulation, Prior, SourcePopulation
+from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks, simulate_stamp, stamp_seed
+from lens_common.runs import write_json
+
+RECORD = Path(__file__).with_name("frozen.json")
+SEED, N_STAMPS = 20181, 2000
+N_SAMPLED = 20
+TOLERANCE_COUNTS = 1e-3
+POPULATIONS = {"mocks": PRIOR, "leak-controlled": LEAK_CONTROLLED}
+
+
+def frozen_set(name: str) -> Dataset:
+    """Make a frozen set where it is missing, and load it.
+
+    Parameters
+    ----------
+    name : {"mocks", "leak-controlled"}
+
+    Returns
+    -------
+    Dataset
+        2,000 stamps, half of them lenses.
+
+    Raises
+    ------
+    UserError
+        If the simulator no longer makes these stamps.
+    """
+    record = json.loads(RECORD.read_text())[name]
+    prior = read_prior(record["prior"])
+    if not np.allclose(sample(record["seed"], prior), record["sample"], rtol=0, atol=TOLERANCE_COUNTS):
+        raise UserError(
+            f"the simulator no longer makes the frozen set {name}: figures of before cannot be compared with new ones; "
+            "mend the simulator, or freeze new sets with `experiments/shipped/frozen.py freeze` and measure again"
+        )
+    folder = cache_folder("mocks") / f"frozen-{name}-{record['hash'][:12]}-v{SIMULATOR_VERSION}"
+    with exclusive(folder.with_suffix(".lock"), wait=True):
+        make_mocks(folder, record["n_stamps"], seed=record["seed"], prior=prior)
+    return load_dataset(folder)
+
+
+def test_sets() -> dict[str, Dataset]:
+    """All sets that figures are measured on, by name: the frozen ones and the PICS mocks."""
+    return {name: frozen_set(name) for name in POPULATIONS} | {"pics": pics_mocks()}
+
+
+def read_prior(stored: dict) -> Prior:
+    """A prior from its JSON."""
+    nested = {"lens_source": SourcePopulation, "nonlens_source": SourcePopulation}
+    nested |= {"lens_field": FieldPopulation, "nonlens_field": FieldPopulation}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    return Prior(**{key: nested[key](**value) if key in nested else value for key, value in values.items()})
+
+
+def sample(seed: int, prior: Prior) -> list[list[float]]:
+    """Mean and brightest pixel of the first stamps of each class, in counts."""
+    stamps = [
+        simulate_stamp(stamp_seed(seed, is_lens, number), is_lens, prior).stamp
+        for is_lens in (True, False)
+        for number in range(N_SAMPLED // 2)
+    ]
+    return [[float(stamp.mean()), float(stamp.max())] for stamp in stamps]
+
+
+def freeze() -> None:
+    """Write the record from today's prior."""
+    record = {}
+    for name, prior in POPULATIONS.items():
+        folder = cache_folder("mocks") / f"freezing-{name}-v{SIMULATOR_VERSION}"
+        data = load_dataset(make_mocks(folder, N_STAMPS, seed=SEED, prior=prior))
+        record[name] = {
+            "n_stamps": N_STAMPS,
+            "seed": SEED,
+            "simulator_version": SIMULATOR_VERSION,
+            "hash": data.data_hash,
+            "sample": sample(SEED, prior),
+            "prior": asdict(prior),
+        }
+    write_json(RECORD, record)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make or freeze the sets; 0, or 2 where they are not what they were."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", nargs="?", choices=["make", "freeze"], default="make")
+    what = parser.parse_args(arguments).what
+
+    def work() -> str:
+        if what == "freeze":
+            freeze()
+        record = json.loads(RECORD.read_text())
+        sets = {name: frozen_set(name) for name in POPULATIONS}
+        same = {True: "the same bits", False: "the same but for last bits"}
+        return "; ".join(
+            f"{data.folder}: {same[data.data_hash == record[name]['hash']]}" for name, data in sets.items()
+        )
+
+    return carry_out("frozen", work)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,172 @@
+"""Measure the networks that come with the package; every figure of the model card comes from here.
+
+measure.py OUT.json
+
+Sets: the frozen mocks, the frozen leak-controlled mocks, and the PICS mocks where LENS_PICS_MOCKS names them.
+"""
+
+import argparse
+import csv
+import subprocess
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from frozen import test_sets
+from oddities import oddities
+from script import carry_out, out_file
+
+from lens_common.cli.commands import restore_run
+from lens_common.data.catalogue import read_catalogue
+from lens_common.data.quality import THRESHOLDS, flag_stamps, measure_quality
+from lens_common.data.stamps import Dataset
+from lens_common.learning.presets import MODELS
+from lens_common.progress import progress_bar
+from lens_common.runs import SHIPPED, describe_environment, model_hash, read_config, write_json
+from lens_common.scores.metrics import evaluate_scores, roc
+from lens_modern import backend
+from lens_modern.report.figures import Figure, calibration_error, draw_completeness, standalone
+from lens_modern.report.intervals import wilson
+
+ROOT = Path(__file__).resolve().parents[2]
+EDGES = {"einstein_radius": (0.0, 0.5, 1.0, 1.4, 2.0, 3.5), "snr": (0.0, 5.0, 10.0, 20.0, 40.0, 1000.0)}
+# Of arXiv:1703.02642, abstract: 90 % of the lenses beyond both limits at a false positive rate of 1 %.
+EASY = {"einstein_radius": 1.4, "snr": 20.0}
+FALSE_POSITIVE_RATE = 0.01
+
+
+def measure() -> tuple[dict[str, Any], Figure]:
+    """Every figure, ready for JSON, and a drawing of some."""
+    backend.prepare(device="cpu")
+    sets = test_sets()
+    drawn = sets["mocks"]
+    odd = oddities(drawn.stamps[drawn.labels == 1][:1000])
+    scores = {model: _scores(model, sets) for model in MODELS}
+    found = {
+        "environment": describe_environment(backend.describe()),
+        "sets": {
+            name: {"n_stamps": len(data.ids), "n_lenses": int((data.labels == 1).sum()), "hash": data.data_hash}
+            for name, data in sets.items()
+        },
+        "oddities": {name: {"flagged": _share(_flagged(stamps))} for name, stamps in odd.items()},
+        "networks": {model: _measure_network(model, sets, scores[model], odd) for model in MODELS},
+    }
+    return found, _draw(sets, scores)
+
+
+def _scores(model: str, sets: dict[str, Dataset]) -> dict[str, np.ndarray]:
+    """Scores of each set, (N,)."""
+    estimator, _ = restore_run(backend, str(SHIPPED / model))
+    scores = {}
+    with progress_bar(model, sum(len(data.ids) for data in sets.values()), "stamp") as bar:
+        for name, data in sets.items():
+            scores[name] = estimator.predict_proba(data.stamps)[:, 1]
+            bar.update(len(data.ids))
+    return scores
+
+
+def _measure_network(
+    model: str, sets: dict[str, Dataset], scores: dict[str, np.ndarray], odd: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    estimator, weights = restore_run(backend, str(SHIPPED / model))
+    config = read_config(SHIPPED / model)
+    found = {
+        "model_hash": model_hash(weights, config["scaling"]),
+        "settings": config["settings"],
+        "data": config["data"],
+        "sets": {name: _measure_set(data, scores[name]) for name, data in sets.items()},
+        "oddities": {},
+        "twins": _twins(model, sets["pics"].folder, scores["pics"]),
+    }
+    for name, stamps in odd.items():
+        values = estimator.predict_proba(stamps)[:, 1]
+        found["oddities"][name] = {"median": float(np.median(values)), "called": _share(values > 0.5)}
+    return found
+
+
+def _measure_set(data: Dataset, scores: np.ndarray) -> dict[str, Any]:
+    labels = data.labels == 1
+    found = {**evaluate_scores(labels, scores), "calibration_error": calibration_error(labels, scores)}
+    catalogue = read_catalogue(data.folder)
+    if "snr" not in catalogue.colnames:
+        return found
+    strict = _strict_threshold(labels, scores)
+    parameters = {key: np.asarray(catalogue[key], float) for key in EDGES}
+    for key, edges in EDGES.items():
+        found[f"by_{key}"] = [
+            {
+                "from": low,
+                "to": high,
+                "at_half": _share(scores[inside] > 0.5),
+                "strict": _share(scores[inside] >= strict),
+            }
+            for low, high in zip(edges, edges[1:])
+            if (inside := labels & (parameters[key] >= low) & (parameters[key] < high)).any()
+        ]
+    easy = labels & np.all([parameters[key] > limit for key, limit in EASY.items()], axis=0)
+    return {**found, "strict_threshold": strict, "easy": _share(scores[easy] >= strict)}
+
+
+def _strict_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Lowest score that may be called a lens at the false positive rate allowed."""
+    rates, _, thresholds = roc(labels, scores)
+    return float(thresholds[rates <= FALSE_POSITIVE_RATE][-1])
+
+
+def _draw(sets: dict[str, Dataset], scores: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Completeness against the Einstein radius at the false positive rate allowed."""
+    curves, thresholds = {}, []
+    for name in ("mocks", "leak-controlled"):
+        data = sets[name]
+        labels, catalogue = data.labels == 1, read_catalogue(data.folder)
+        parameters = {"einstein_radius": np.asarray(catalogue["einstein_radius"], float)}
+        for model in MODELS:
+            curves[f"{model}, {name}"] = SimpleNamespace(
+                labels=labels, scores=scores[model][name], parameters=parameters
+            )
+            thresholds.append(float(np.nextafter(_strict_threshold(labels, scores[model][name]), -1)))
+    title = f"Completeness at a false positive rate of {FALSE_POSITIVE_RATE:.0%}"
+    return draw_completeness("completeness", title, curves, "einstein_radius", EDGES["einstein_radius"], thresholds)
+
+
+def _share(chosen: np.ndarray) -> dict[str, Any]:
+    found = wilson(int(np.sum(chosen)), len(chosen))
+    return {"n": len(chosen), "share": found.share, "low": found.low, "high": found.high}
+
+
+def _flagged(stamps: np.ndarray) -> np.ndarray:
+    names = np.arange(len(stamps)).astype(str)
+    data = Dataset("", names, names, np.full(len(stamps), -1, np.int8), stamps, names, [])
+    return np.any([*flag_stamps(measure_quality(data), THRESHOLDS).values()], axis=0)
+
+
+def _twins(model: str, folder: str, scores: np.ndarray) -> dict[str, Any]:
+    """The same weights in the legacy interpreter: largest difference of a score."""
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "scores.csv"
+        command = [str(ROOT / ".venv-legacy/bin/lens-legacy"), "score", folder, "--model", model, "--out", str(out)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with open(out, newline="") as file:
+            theirs = np.array([float(row["score"]) for row in csv.DictReader(file)])
+    return {"n_stamps": len(scores), "largest_difference": float(np.abs(theirs - scores).max())}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure; 0, or 2 for a mistake."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=out_file)
+    out = parser.parse_args(arguments).out
+
+    def work() -> Path:
+        found, figure = measure()
+        write_json(out, found)
+        out.with_name("completeness.svg").write_text(standalone(figure))
+        return out
+
+    return carry_out("measure", work)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
