@@ -12,7 +12,7 @@ from astropy.io import fits
 from measure import alternate, entry, main
 
 from lens_common.data.catalogue import find_stamps
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.files import cache_folder
 from lens_common.mocks.writer import make_mocks
 
@@ -23,7 +23,7 @@ N_STAMPS, N_STUDY = 20_000, 2_000
 def load(folder, workers):
     """Load from files, with nothing kept from before."""
     with tempfile.TemporaryDirectory(dir=cache_folder("bench")) as cache, patch.dict(os.environ, LENS_CACHE=cache):
-        load_dataset(folder, workers, progress=False).stamps.sum()
+        load_stamps(folder, workers).pixels.sum()
 
 
 def getdata(paths):

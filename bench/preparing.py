@@ -50,7 +50,7 @@ def _run(function, *arguments):
 
 def _make(workers):
     folder = tempfile.mkdtemp()
-    make_mocks(Path(folder) / "mocks", N_MOCKS, seed=1, workers=workers, progress=False)
+    make_mocks(Path(folder) / "mocks", N_MOCKS, seed=1, workers=workers)
     shutil.rmtree(folder)
 
 

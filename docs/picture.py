@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from lens_common.data.catalogue import read_catalogue
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.files import cache_folder
 from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks
 from lens_common.scores.metrics import auroc, roc
@@ -31,12 +31,12 @@ RUNS = {
 def brightest(is_lens):
     """Stamps (N_SHOWN, H, W) of one class, over their noise: the lenses of wide rings, the non-lenses of the centre."""
     folder = make_mocks(cache_folder("mocks") / f"picture-{N_MOCKS}-{SEED}-v{SIMULATOR_VERSION}", N_MOCKS, SEED)
-    data, catalogue = load_dataset(folder, progress=False), read_catalogue(folder)
+    data, catalogue = load_stamps(folder), read_catalogue(folder)
     known = {row["id"]: row for row in catalogue}
     rows = np.flatnonzero(data.labels == is_lens)
     wide = [i for i in rows if not is_lens or known[data.ids[i]]["einstein_radius"] > 1.1]
     wide.sort(key=lambda i: -known[data.ids[i]]["snr"])
-    return np.asarray(data.stamps)[wide[:N_SHOWN], 0]
+    return np.asarray(data.pixels)[wide[:N_SHOWN], 0]
 
 
 def scores(prefix):

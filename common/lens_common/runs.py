@@ -27,7 +27,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 import numpy as np
 
 from . import __version__
-from .data.stamps import Rejection
+from .data.decoding import Rejection
 from .errors import UserError
 from .files import replacing
 from .learning.training import TrainingSettings

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 import numpy as np
 from agreement import ROOT, cache_folder, make_data
 
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.learning.presets import PRESETS
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import make_scaling
@@ -48,9 +48,9 @@ NOT_OF = {"resnet": {"pooling", "loss", "early stopping"}, "cnn": {"batch norm"}
 
 def load(folder):
     """Stamps over their noise, and labels, in an order without meaning."""
-    data = load_dataset(folder, progress=False)
+    data = load_stamps(folder)
     rows = np.random.RandomState(0).permutation(len(data.ids))
-    stamps = np.asarray(data.stamps)[rows]
+    stamps = np.asarray(data.pixels)[rows]
     return make_scaling("sigma").fit(stamps).transform(stamps), (data.labels == 1)[rows]
 
 

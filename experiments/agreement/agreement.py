@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import ttest_ind
 
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.files import cache_folder
 from lens_common.learning.scaling import make_scaling
@@ -73,9 +73,9 @@ def make_data():
         arrays = {}
         for prefix in ("", "test_"):
             n_mocks, seed = plan[f"{prefix}mocks"], plan[f"{prefix}seed"]
-            data = load_dataset(make_mocks(cache_folder("agreement") / f"{n_mocks}-{seed}-{state}", n_mocks, seed))
+            data = load_stamps(make_mocks(cache_folder("agreement") / f"{n_mocks}-{seed}-{state}", n_mocks, seed))
             rows = np.random.RandomState(seed).permutation(len(data.ids))
-            stamps = np.asarray(data.stamps)[rows]
+            stamps = np.asarray(data.pixels)[rows]
             arrays[f"{prefix}stamps"] = make_scaling(plan["scaling"]).fit(stamps).transform(stamps)
             arrays[f"{prefix}labels"] = (data.labels == 1)[rows]
             arrays[f"{prefix}ids"] = data.ids[rows].astype(str)

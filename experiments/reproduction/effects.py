@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.files import cache_folder
 from lens_common.learning.presets import PRESETS
@@ -50,9 +50,9 @@ def jobs():
 def load(n_mocks, seed):
     """Counts and labels of mocks that are made once."""
     folder = cache_folder("mocks") / f"{n_mocks}-seed{seed}-{prior_hash(PRIOR)}-v{SIMULATOR_VERSION}"
-    data = load_dataset(make_mocks(folder, n_mocks, seed), progress=False)
+    data = load_stamps(make_mocks(folder, n_mocks, seed))
     rows = np.random.RandomState(seed).permutation(len(data.ids))
-    return np.asarray(data.stamps)[rows], (data.labels == 1)[rows]
+    return np.asarray(data.pixels)[rows], (data.labels == 1)[rows]
 
 
 def measure(job):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.learning.batches import draw_batches, make_batch
 from lens_common.learning.protocol import NetworkShape
@@ -36,15 +36,15 @@ def read_labelled(folder):
     UserError
         If the folder is missing, or holds no square stamps of both classes.
     """
-    data = load_dataset(folder, progress=False)
-    data = data.take(np.flatnonzero(data.labels >= 0))
+    data = load_stamps(folder)
+    data = data[data.labels >= 0]
     if len(set(data.labels)) < 2:
         raise UserError(
             f"{folder} holds {int((data.labels == 1).sum())} lenses and {int((data.labels == 0).sum())} non-lenses; "
             "both are needed, below lensed_outputs/ and unlensed_outputs/"
         )
-    if data.stamps.shape[2] != data.stamps.shape[3]:
-        raise UserError(f"stamps need shape (N, bands, side, side), got {data.stamps.shape}; cut them square")
+    if data.pixels.shape[2] != data.pixels.shape[3]:
+        raise UserError(f"stamps need shape (N, bands, side, side), got {data.pixels.shape}; cut them square")
     return data
 
 
@@ -137,7 +137,7 @@ def _copy_weights(network):
 
 def fit_to(network, data, settings, seed):
     """Train on every stamp of a data set, as `watch_training` does but unwatched."""
-    stamps = make_scaling(settings.scaling).fit(data.stamps).transform(data.stamps)
+    stamps = make_scaling(settings.scaling).fit(data.pixels).transform(data.pixels)
     train_network(network, TrainingData(stamps, data.labels == 1, stamps[:0], data.labels[:0] == 1), settings, seed)
 
 
@@ -173,11 +173,11 @@ def main(arguments=None):
         data = read_labelled(options.data)
         backend = importlib.import_module(f"lens_{options.side}.backend")
         versions = backend.describe()
-        network = backend.build_network("cnn", NetworkShape(*data.stamps.shape[1:3]), options.seed)
+        network = backend.build_network("cnn", NetworkShape(*data.pixels.shape[1:3]), options.seed)
         earlier = read_labelled(options.before) if options.before else None
         if earlier:
             fit_to(network, earlier, settings, options.seed)
-        stamps = make_scaling(options.scaling).fit(data.stamps).transform(data.stamps)
+        stamps = make_scaling(options.scaling).fit(data.pixels).transform(data.pixels)
         steps, epochs = watch_training(network, stamps, data.labels == 1, settings, options.seed)
         found = {
             "framework": options.side,

@@ -23,7 +23,7 @@ from study import Run, expand, read_plan, train_command
 
 from lens_common.data.catalogue import read_catalogue
 from lens_common.data.quality import THRESHOLDS, describe_filter, flag_stamps, measure_quality, parse_filter
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.runs import read_config, write_json
 from lens_common.scores.tables import read_provenance, read_scores
@@ -133,7 +133,7 @@ def publish_stamps(study: Path, plan: dict[str, Any], out: Path) -> None:
         if not scored:
             continue
         folder = Path(read_provenance(scored[0])["data"])
-        data = load_dataset(folder)
+        data = load_stamps(folder, verbose=True)
         flagged = np.any([*flag_stamps(measure_quality(data), thresholds).values()], axis=0)
         catalogue = read_catalogue(folder)
         known = {str(row["id"]): row for row in catalogue}

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from lens_common import __version__
 from lens_common.data.noise import median_and_noise
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.runs import write_csv
 from lens_common.scores.metrics import auroc, auroc_interval
@@ -165,8 +165,8 @@ def coefficients_hash(models):
 
 def read_set(folder):
     """Stamps of a folder and their features, (N, F)."""
-    data = load_dataset(folder)
-    parts = [radial_features(data.stamps[first : first + CHUNK]) for first in range(0, len(data.ids), CHUNK)]
+    data = load_stamps(folder, verbose=True)
+    parts = [radial_features(data.pixels[first : first + CHUNK]) for first in range(0, len(data.ids), CHUNK)]
     return data, np.concatenate(parts)
 
 
@@ -224,12 +224,12 @@ def score_sets(train_folder, out, sets, validated):
         print(f"{name}: {(~new).sum()} of {len(new)} stamps were trained on and are left out", file=sys.stderr)
         if new.any():
             scores = model.predict_proba(features[new])[:, 1]
-            _write(out, name, data.take(np.flatnonzero(new)), np.full(new.sum(), ""), scores, [model])
+            _write(out, name, data[new], np.full(new.sum(), ""), scores, [model])
         if name in validated:
             rows = labelled_rows(folder, data)
             scores, parts, models = cross_validate(Labelled(features[rows], data.labels[rows] == 1))
             folds = np.array([f"cv{part}" for part in parts])
-            _write(out, f"{name}-cv", data.take(rows), folds, scores, models)
+            _write(out, f"{name}-cv", data[rows], folds, scores, models)
 
 
 def _write(out, name, data, folds, scores, models):

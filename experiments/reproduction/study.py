@@ -167,7 +167,7 @@ def prepare_sets(plan: dict, folder: Path) -> dict[str, Path]:
                 print(f"study: {about['environment']} names no folder, so {name} stay unscored", file=sys.stderr)
             continue
         prior = replace(POPULATIONS[about.get("population", PRIOR.name)], **_tuples(about.get("prior", {})))
-        found[name] = make_mocks(folder / "data" / name, about["n_stamps"], about["seed"], prior)
+        found[name] = make_mocks(folder / "data" / name, about["n_stamps"], about["seed"], prior, verbose=True)
     return found
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from script import carry_out, pics_mocks
 
-from lens_common.data.stamps import Dataset, load_dataset
+from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.files import cache_folder, exclusive
 from lens_common.mocks.prior import LEAK_CONTROLLED, PRIOR, FieldPopulation, Prior, SourcePopulation
@@ -30,7 +30,7 @@ TOLERANCE_COUNTS = 1e-3
 POPULATIONS = {"mocks": PRIOR, "leak-controlled": LEAK_CONTROLLED}
 
 
-def frozen_set(name: str) -> Dataset:
+def frozen_set(name: str) -> Stamps:
     """Make a frozen set where it is missing, and load it.
 
     Parameters
@@ -39,7 +39,7 @@ def frozen_set(name: str) -> Dataset:
 
     Returns
     -------
-    Dataset
+    Stamps
         2,000 stamps, half of them lenses.
 
     Raises
@@ -56,11 +56,11 @@ def frozen_set(name: str) -> Dataset:
         )
     folder = cache_folder("mocks") / f"frozen-{name}-{record['hash'][:12]}-v{SIMULATOR_VERSION}"
     with exclusive(folder.with_suffix(".lock"), wait=True):
-        make_mocks(folder, record["n_stamps"], seed=record["seed"], prior=prior)
-    return load_dataset(folder)
+        make_mocks(folder, record["n_stamps"], seed=record["seed"], prior=prior, verbose=True)
+    return load_stamps(folder, verbose=True)
 
 
-def test_sets() -> dict[str, Dataset]:
+def test_sets() -> dict[str, Stamps]:
     """All sets that figures are measured on, by name: the frozen ones and the PICS mocks."""
     return {name: frozen_set(name) for name in POPULATIONS} | {"pics": pics_mocks()}
 
@@ -88,7 +88,7 @@ def freeze() -> None:
     record = {}
     for name, prior in POPULATIONS.items():
         folder = cache_folder("mocks") / f"freezing-{name}-v{SIMULATOR_VERSION}"
-        data = load_dataset(make_mocks(folder, N_STAMPS, seed=SEED, prior=prior))
+        data = load_stamps(make_mocks(folder, N_STAMPS, seed=SEED, prior=prior, verbose=True))
         record[name] = {
             "n_stamps": N_STAMPS,
             "seed": SEED,

@@ -20,7 +20,7 @@ from script import carry_out, out_file
 from ship import SMALLEST, fit_calibration
 
 from lens_common.cli.commands import restore_run
-from lens_common.data.stamps import Dataset
+from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
 from lens_common.runs import write_json
 from lens_common.scores.metrics import evaluate_scores
@@ -61,11 +61,11 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "trainings": {name: " ".join(run) for name, run in plan["runs"].items()}}
 
 
-def _scores(run: str, name: str, data: Dataset, known: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
+def _scores(run: str, name: str, data: Stamps, known: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
     """Calibrated scores (8, N) of a run for the eight turns and flips."""
     if (run, name) not in known:
         estimator, _ = restore_run(backend, str(RUNS / run))
-        scores = np.stack([estimator.predict_proba(dihedral(data.stamps, k))[:, 1] for k in range(8)])
+        scores = np.stack([estimator.predict_proba(dihedral(data.pixels, k))[:, 1] for k in range(8)])
         slope, intercept = fit_calibration(RUNS / run)
         known[run, name] = expit(slope * logit(np.clip(scores, SMALLEST, 1 - SMALLEST)) + intercept)
     return known[run, name]

@@ -57,7 +57,7 @@ PILOT = replace(
 def measure() -> list[dict[str, Any]]:
     """One row a variant of the prior: AUROC of each class with its interval, and the three most telling features."""
     data = pics_mocks()
-    reference = {name: measure_features(data.stamps[data.labels == is_lens]) for name, is_lens in CLASSES.items()}
+    reference = {name: measure_features(data.pixels[data.labels == is_lens]) for name, is_lens in CLASSES.items()}
     variants = [("the pilot's numbers instead", PILOT, tuple(CLASSES))]
     variants += [(what, replace(PRIOR, **changes), classes) for what, (changes, classes) in INGREDIENTS.items()]
     rows = []

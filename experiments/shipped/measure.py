@@ -21,7 +21,7 @@ from script import carry_out, out_file
 from lens_common.cli.commands import restore_run
 from lens_common.data.catalogue import read_catalogue
 from lens_common.data.quality import THRESHOLDS, flag_stamps, measure_quality
-from lens_common.data.stamps import Dataset
+from lens_common.data.stamps import Stamps
 from lens_common.learning.presets import MODELS
 from lens_common.progress import progress_bar
 from lens_common.runs import SHIPPED, describe_environment, model_hash, read_config, write_json
@@ -42,7 +42,7 @@ def measure() -> tuple[dict[str, Any], Figure]:
     backend.prepare(device="cpu")
     sets = test_sets()
     drawn = sets["mocks"]
-    odd = oddities(drawn.stamps[drawn.labels == 1][:1000])
+    odd = oddities(drawn.pixels[drawn.labels == 1][:1000])
     scores = {model: _scores(model, sets) for model in MODELS}
     found = {
         "environment": describe_environment(backend.describe()),
@@ -56,19 +56,19 @@ def measure() -> tuple[dict[str, Any], Figure]:
     return found, _draw(sets, scores)
 
 
-def _scores(model: str, sets: dict[str, Dataset]) -> dict[str, np.ndarray]:
+def _scores(model: str, sets: dict[str, Stamps]) -> dict[str, np.ndarray]:
     """Scores of each set, (N,)."""
     estimator, _ = restore_run(backend, str(SHIPPED / model))
     scores = {}
     with progress_bar(model, sum(len(data.ids) for data in sets.values()), "stamp") as bar:
         for name, data in sets.items():
-            scores[name] = estimator.predict_proba(data.stamps)[:, 1]
+            scores[name] = estimator.predict_proba(data.pixels)[:, 1]
             bar.update(len(data.ids))
     return scores
 
 
 def _measure_network(
-    model: str, sets: dict[str, Dataset], scores: dict[str, np.ndarray], odd: dict[str, np.ndarray]
+    model: str, sets: dict[str, Stamps], scores: dict[str, np.ndarray], odd: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     estimator, weights = restore_run(backend, str(SHIPPED / model))
     config = read_config(SHIPPED / model)
@@ -86,7 +86,7 @@ def _measure_network(
     return found
 
 
-def _measure_set(data: Dataset, scores: np.ndarray) -> dict[str, Any]:
+def _measure_set(data: Stamps, scores: np.ndarray) -> dict[str, Any]:
     labels = data.labels == 1
     found = {**evaluate_scores(labels, scores), "calibration_error": calibration_error(labels, scores)}
     catalogue = read_catalogue(data.folder)
@@ -115,7 +115,7 @@ def _strict_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(thresholds[rates <= FALSE_POSITIVE_RATE][-1])
 
 
-def _draw(sets: dict[str, Dataset], scores: dict[str, dict[str, np.ndarray]]) -> Figure:
+def _draw(sets: dict[str, Stamps], scores: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Completeness against the Einstein radius at the false positive rate allowed."""
     curves, thresholds = {}, []
     for name in ("mocks", "leak-controlled"):
@@ -138,7 +138,7 @@ def _share(chosen: np.ndarray) -> dict[str, Any]:
 
 def _flagged(stamps: np.ndarray) -> np.ndarray:
     names = np.arange(len(stamps)).astype(str)
-    data = Dataset("", names, names, np.full(len(stamps), -1, np.int8), stamps, names, [])
+    data = Stamps("", names, names, np.full(len(stamps), -1, np.int8), stamps, names, [])
     return np.any([*flag_stamps(measure_quality(data), THRESHOLDS).values()], axis=0)
 
 

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lens_common.data.stamps import Dataset, load_dataset
+from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 
 
-def pics_mocks() -> Dataset:
+def pics_mocks() -> Stamps:
     """Load the PICS mocks that LENS_PICS_MOCKS names.
 
     Raises
@@ -20,7 +20,7 @@ def pics_mocks() -> Dataset:
     folder = os.environ.get("LENS_PICS_MOCKS")
     if not folder:
         raise UserError("LENS_PICS_MOCKS is unset: name the folder of the PICS mocks")
-    return load_dataset(folder)
+    return load_stamps(folder, verbose=True)
 
 
 def out_file(path: str) -> Path:

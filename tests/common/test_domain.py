@@ -10,7 +10,7 @@ from scipy.special import erf
 
 from lens_common.cli import run_command_line
 from lens_common.data.domain import describe_stamps, read_domain, resample_stamps
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.learning.training import TrainingSettings
 
 SIDE, NOISE = 9, 3.5
@@ -170,7 +170,7 @@ def test_the_data_hash_of_resampled_stamps_is_that_of_the_files(run, stamps, tmp
     folder, _ = stamps((11, 11))
     command(folder, run(), tmp_path, "--resample")
     about = json.loads((tmp_path / "scores.json").read_text())
-    assert about["data_hash"] == load_dataset(folder, progress=False).data_hash
+    assert about["data_hash"] == load_stamps(folder).data_hash
 
 
 @pytest.mark.parametrize(("length", "side"), [(20, 30), (45, 31), (45, 7), (8, 8)])
@@ -255,7 +255,7 @@ def test_a_training_notes_scale_zero_point_and_the_noise_of_what_it_learned_from
         [SCALE.format(0.25), ZERO_POINT.format(27)],
         pixels=np.stack([np.random.RandomState(2).normal(0, sigma, (60, 60)) for sigma in (2, 50)]).astype("f4"),
     )
-    found = describe_stamps(load_dataset(folder, progress=False), np.array([0]))
+    found = describe_stamps(load_stamps(folder), np.array([0]))
     assert (found["pixel_scale_arcsec"], found["zero_point_mag"]) == (0.25, 27)
     assert found["noise"] == pytest.approx([2, 2, 2], rel=0.1)
     domain = read_domain(run(**json.loads(json.dumps(found))))
@@ -263,7 +263,7 @@ def test_a_training_notes_scale_zero_point_and_the_noise_of_what_it_learned_from
 
 
 def test_what_a_training_does_not_know_is_unknown_to_those_who_read_it(run, stamps):
-    found = describe_stamps(load_dataset(stamps()[0], progress=False), np.arange(2))
+    found = describe_stamps(load_stamps(stamps()[0]), np.arange(2))
     assert (found["pixel_scale_arcsec"], found["zero_point_mag"]) == (None, None)
     domain = read_domain(run(**found))
     assert np.isnan([domain.pixel_scale_arcsec, domain.zero_point_mag]).all()

@@ -8,8 +8,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from lens_common.data.decoding import decode_stamp
 from lens_common.data.headers import StampError, differs, read_cards, read_pixels
-from lens_common.data.stamps import decode_stamp
 
 TAN = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 23.0, "CRPIX2": 23.0}
 DEGREE = 1 / 3600

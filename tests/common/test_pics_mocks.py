@@ -5,13 +5,13 @@ import pytest
 
 from lens_common.data.catalogue import read_catalogue
 from lens_common.data.noise import median_and_noise
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.mocks.simulator import simulate_stamp
 
 
 def test_every_pics_mock_is_a_stamp_of_45_pixels_with_a_label(pics_mocks):
-    data = load_dataset(pics_mocks, progress=False)
-    assert data.stamps.shape[1:] == (1, 45, 45)
+    data = load_stamps(pics_mocks)
+    assert data.pixels.shape[1:] == (1, 45, 45)
     assert data.rejected == []
     assert set(data.labels) == {0, 1}
 
@@ -30,16 +30,16 @@ def test_only_lenses_among_the_pics_mocks_are_magnified(pics_mocks):
 
 def test_the_pics_mocks_have_the_sky_noise_of_one_lsst_exposure(pics_mocks):
     # LensPop's LSST: g sky 21.7, gain 4.5, read noise 10 predict 3.55 counts; objects add a little
-    noise = median_and_noise(load_dataset(pics_mocks, progress=False).stamps)[1]
+    noise = median_and_noise(load_stamps(pics_mocks).pixels)[1]
     assert 3.4 < np.median(noise) < 4.0
 
 
 @pytest.fixture(scope="module")
 def both(pics_mocks):
     """PICS mocks and as many again of ours four times over, by class: (N, 1, 45, 45) each."""
-    data = load_dataset(pics_mocks, progress=False)
+    data = load_stamps(pics_mocks)
     ours = [np.stack([simulate_stamp(seed, bool(label)).stamp for seed in range(200)])[:, None] for label in (0, 1)]
-    return [(data.stamps[data.labels == label], ours[label]) for label in (0, 1)]
+    return [(data.pixels[data.labels == label], ours[label]) for label in (0, 1)]
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -15,7 +15,7 @@ from lens_common.data.quality import (
     measure_quality,
     parse_filter,
 )
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 
 SIDE = 45
@@ -101,20 +101,20 @@ def folder(tmp_path, write_stamp):
 
 
 def test_pixels_that_were_repaired_count_as_not_finite(folder):
-    data = load_dataset(folder, progress=False)
+    data = load_stamps(folder)
     fraction = dict(zip(data.ids, measure_quality(data)["nonfinite"]))
     assert fraction == {"good": 0, "noisy": 0, "damaged": pytest.approx(3 / 2025)}
 
 
 def test_the_default_filter_drops_the_noisy_and_the_damaged_stamp(folder):
-    dropped = {row.id: row for row in apply_filter(load_dataset(folder, progress=False), parse_filter("default"))}
+    dropped = {row.id: row for row in apply_filter(load_stamps(folder), parse_filter("default"))}
     assert set(dropped) == {"noisy", "damaged"}
     assert dropped["damaged"].n_nonfinite == 3
     assert dropped["damaged"].reason == "filter: nonfinite 0.00148 > 0.001"
 
 
 def test_a_filter_looks_only_at_what_it_names(folder):
-    dropped = apply_filter(load_dataset(folder, progress=False), parse_filter("noise=6"))
+    dropped = apply_filter(load_stamps(folder), parse_filter("noise=6"))
     assert [row.id for row in dropped] == ["noisy"]
 
 

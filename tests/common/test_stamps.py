@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lens_common.data import stamps
-from lens_common.data.stamps import (
+from lens_common.data import cache as decoded
+from lens_common.data.decoding import (
     Rejection,
-    StampError,
     _any_image,
     _plain_image,
-    load_dataset,
     read_stamp,
     read_stamp_and_header,
     repair_stamp,
 )
+from lens_common.data.headers import StampError
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 
 # 0 to 99 row by row; without its last pixel the median is 49, the middle one of 0 to 98.
@@ -31,7 +31,7 @@ COUNTING = np.arange(100, dtype=np.float32).reshape(10, 10)
 
 
 def load(folder, workers=1):
-    return load_dataset(folder, workers=workers, progress=False)
+    return load_stamps(folder, workers=workers)
 
 
 def with_pixels(value, n_pixels):
@@ -71,13 +71,13 @@ def test_a_data_set_is_loaded_with_its_pixels_ids_and_labels(folder, write_datas
         "unlensed_outputs/1/unlensed_3",
     ]
     assert list(data.labels) == [1, 1, 0, 0]
-    assert np.array_equal(data.stamps[:, 0], [written[path] for path in sorted(written)])
+    assert np.array_equal(data.pixels[:, 0], [written[path] for path in sorted(written)])
     assert data.rejected == []
 
 
 def test_stamps_are_float32_of_this_machine_though_fits_is_big_endian(folder, write_stamp):
     write_stamp(folder / "a.fits", COUNTING)
-    found = load(folder).stamps
+    found = load(folder).pixels
     assert found.dtype == np.dtype("=f4")
     assert found.shape == (1, 1, 10, 10)
     assert np.array_equal(found[0, 0], COUNTING)
@@ -98,7 +98,7 @@ def test_gzip_is_told_by_content_not_by_name(folder, fits_bytes):
     folder.mkdir()
     (folder / "a.fits").write_bytes(gzip.compress(fits_bytes(COUNTING)))
     (folder / "b.fits.gz").write_bytes(fits_bytes(COUNTING))
-    assert np.array_equal(load(folder).stamps[:, 0], [COUNTING, COUNTING])
+    assert np.array_equal(load(folder).pixels[:, 0], [COUNTING, COUNTING])
 
 
 def test_a_gzip_of_two_members_is_read_whole(folder, fits_bytes):
@@ -111,7 +111,7 @@ def test_a_gzip_of_two_members_is_read_whole(folder, fits_bytes):
 def test_a_cube_is_a_stamp_of_several_bands(folder, write_stamp):
     cube = np.stack([COUNTING, COUNTING + 100, COUNTING + 200])
     write_stamp(folder / "a.fits.gz", cube)
-    assert np.array_equal(load(folder).stamps, cube[None])
+    assert np.array_equal(load(folder).pixels, cube[None])
 
 
 def test_integers_are_scaled_by_bscale_and_bzero(folder, write_stamp):
@@ -123,7 +123,7 @@ def test_the_blank_of_integers_is_not_a_number(folder, write_stamp):
     pixels = np.arange(100, dtype="i2").reshape(10, 10)
     write_stamp(folder / "a.fits", pixels, ["BLANK   =                   99"])
     data = load(folder)
-    assert data.stamps[0, 0, 9, 9] == 49
+    assert data.pixels[0, 0, 9, 9] == 49
     assert data.rejected[0].n_nonfinite == 1
 
 
@@ -184,7 +184,7 @@ def test_tile_compressed_integers_are_read_as_astropy_reads_them(kind, folder):
     assert np.array_equal(expected, COUNTING)
     data = load(folder)
     assert list(data.ids) == ["a"]
-    assert np.array_equal(data.stamps[0, 0], expected)
+    assert np.array_equal(data.pixels[0, 0], expected)
 
 
 @pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2"])
@@ -257,7 +257,7 @@ def numbers_of(folder):
 def test_a_data_set_has_the_scale_and_zero_point_of_its_headers_from_the_cache_too(folder, write_stamp):
     write_stamp(folder / "a.fits", COUNTING, ["PIXSCALE= 0.263", "MAGZERO = 22.5"])
     assert numbers_of(folder) == numbers_of(folder) == (0.263, 22.5)
-    assert load(folder).take(np.array([0])).pixel_scale_arcsec == 0.263
+    assert load(folder)[np.array([0])].pixel_scale_arcsec == 0.263
 
 
 def test_the_header_of_an_extension_counts_before_that_of_the_primary_unit(folder):
@@ -295,7 +295,7 @@ def test_a_stamp_of_another_known_scale_than_most_is_set_aside_and_one_of_unknow
     write_stamp(folder / "e.fits", COUNTING + 1)
     data = load(folder)
     assert list(data.ids) == ["b", "c", "d", "e"]
-    assert data.stamps[3, 0, 0, 0] == 1
+    assert data.pixels[3, 0, 0, 0] == 1
     assert data.pixel_scale_arcsec == 0.263
     assert data.rejected == [
         Rejection("a", "a.fits", "set aside", 0, "pixels of 0.4 arcsec; the other stamps have 0.263")
@@ -464,7 +464,7 @@ def test_the_second_file_of_one_id_is_set_aside(folder, write_stamp):
     write_stamp(folder / name.format(2), COUNTING + 1)
     data = load(folder)
     assert list(data.paths) == [name.format(1)]
-    assert np.array_equal(data.stamps[0, 0], COUNTING)
+    assert np.array_equal(data.pixels[0, 0], COUNTING)
     assert data.rejected == [
         Rejection("lensed_outputs/0/lensed_7", name.format(2), "set aside", 0, f"same id as {name.format(1)}")
     ]
@@ -494,7 +494,7 @@ def test_a_pixel_that_is_not_finite_becomes_the_median_of_the_others(folder, wri
     data = load(folder)
     expected = pixels.copy()
     expected[9, 9] = 49
-    assert np.array_equal(data.stamps[0, 0], expected)
+    assert np.array_equal(data.pixels[0, 0], expected)
     assert data.rejected == [
         Rejection(
             id="lensed_outputs/0/lensed_7",
@@ -511,7 +511,7 @@ def test_a_double_beyond_float32_counts_as_not_finite(folder, write_stamp):
     pixels[9, 9] = 1e300
     write_stamp(folder / "a.fits", pixels)
     data = load(folder)
-    assert data.stamps[0, 0, 9, 9] == 49
+    assert data.pixels[0, 0, 9, 9] == 49
     assert data.rejected[0].n_nonfinite == 1
 
 
@@ -585,8 +585,8 @@ def test_two_workers_give_what_one_gives(tmp_path, monkeypatch, write_stamp):
         loaded.append(load(folder, workers))
     one, two = loaded
     good = np.delete(pixels, [3, 255], axis=0)
-    assert np.array_equal(one.stamps[:, 0], good)
-    assert np.array_equal(two.stamps[:, 0], good)
+    assert np.array_equal(one.pixels[:, 0], good)
+    assert np.array_equal(two.pixels[:, 0], good)
     assert list(one.ids) == list(two.ids)
     assert [row.path for row in two.rejected] == ["003.fits", "255.fits"]
     assert one.rejected == two.rejected
@@ -604,7 +604,7 @@ def no_reading(monkeypatch):
         def refuse(path):
             raise AssertionError(f"{path} was read again")
 
-        monkeypatch.setattr(stamps, "read_stamp_and_header", refuse)
+        monkeypatch.setattr(decoded, "read_stamp_and_header", refuse)
 
     return forbid
 
@@ -615,7 +615,7 @@ def test_a_second_load_reads_no_file(folder, write_dataset, no_reading):
     first = load(folder)
     no_reading()
     second = load(folder)
-    assert np.array_equal(first.stamps, second.stamps)
+    assert np.array_equal(first.pixels, second.pixels)
     assert list(first.ids) == list(second.ids)
     assert list(first.labels) == list(second.labels)
     assert first.rejected == second.rejected
@@ -624,7 +624,7 @@ def test_a_second_load_reads_no_file(folder, write_dataset, no_reading):
 
 def test_stamps_are_mapped_from_disk_and_cannot_be_written(folder, write_dataset):
     write_dataset(folder)
-    found = load(folder).stamps
+    found = load(folder).pixels
     assert isinstance(found, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         found[0] = 0
@@ -640,7 +640,7 @@ def test_a_file_of_another_time_is_read_again(folder, fits_bytes):
     rewrite(folder / "a.fits", fits_bytes, COUNTING, 10**18)
     load(folder)
     rewrite(folder / "a.fits", fits_bytes, COUNTING + 1, 10**18 + 1)
-    assert load(folder).stamps[0, 0, 0, 0] == 1
+    assert load(folder).pixels[0, 0, 0, 0] == 1
 
 
 def test_a_file_of_another_size_is_read_again(folder, fits_bytes):
@@ -648,7 +648,7 @@ def test_a_file_of_another_size_is_read_again(folder, fits_bytes):
     rewrite(folder / "a.fits", fits_bytes, COUNTING, 10**18)
     load(folder)
     rewrite(folder / "a.fits", fits_bytes, np.full((30, 30), 7, "f4"), 10**18)
-    assert load(folder).stamps.shape == (1, 1, 30, 30)
+    assert load(folder).pixels.shape == (1, 1, 30, 30)
 
 
 def test_a_new_file_and_a_removed_one_are_seen(folder, write_stamp):
@@ -664,8 +664,8 @@ def test_two_folders_with_equal_files_do_not_share_a_cache(tmp_path, cache, fits
     for name, value in (("one", 1), ("two", 2)):
         (tmp_path / name).mkdir()
         rewrite(tmp_path / name / "a.fits", fits_bytes, np.full((10, 10), value, "f4"), 10**18)
-    assert load(tmp_path / "one").stamps[0, 0, 0, 0] == 1
-    assert load(tmp_path / "two").stamps[0, 0, 0, 0] == 2
+    assert load(tmp_path / "one").pixels[0, 0, 0, 0] == 1
+    assert load(tmp_path / "two").pixels[0, 0, 0, 0] == 2
 
 
 def test_a_folder_under_another_spelling_is_the_same(folder, write_dataset, no_reading, monkeypatch):
@@ -721,17 +721,17 @@ def test_the_cache_claims_its_space_before_it_is_written(tmp_path, run_in_child,
     # Pages of a file with holes cannot be written on a full disk: the process dies of SIGBUS.
     target = tmp_path / "pixels"
     write_stamp(tmp_path / "a.fits", np.zeros((200, 200), "f4"))
-    monkey = stamps.StampFile("a", "a.fits", None, 0, 0)
+    monkey = decoded.StampFile("a", "a.fits", None, 0, 0)
     seen = []
-    chunk = stamps._decode_chunk
+    chunk = decoded._decode_chunk
 
     def watch(job):
         seen.append(target.stat().st_blocks * 512)
         return chunk(job)
 
     def decode():
-        stamps._decode_chunk = watch
-        stamps._decode(tmp_path, [monkey], (1, 200, 200), target, 1, False)
+        decoded._decode_chunk = watch
+        decoded._decode(tmp_path, [monkey], (1, 200, 200), target, 1, False)
         return seen
 
     (blocks,), _ = run_in_child(decode)
@@ -753,7 +753,7 @@ def test_a_damaged_cache_is_made_again(folder, cache, write_dataset, damage):
     load(folder)
     (cached,) = (path.parent for path in (cache / "stamps").glob("*/*/index.json"))
     CACHE_DAMAGE[damage](cached)
-    assert np.array_equal(load(folder).stamps[:, 0], [written[path] for path in sorted(written)])
+    assert np.array_equal(load(folder).pixels[:, 0], [written[path] for path in sorted(written)])
 
 
 def test_a_killed_first_load_leaves_no_half_cache(folder, cache, run_in_child, write_dataset, monkeypatch):
@@ -767,23 +767,23 @@ def test_a_killed_first_load_leaves_no_half_cache(folder, cache, run_in_child, w
         return read_stamp_and_header(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stamps, "read_stamp_and_header", die_half_way)
+        patch.setattr(decoded, "read_stamp_and_header", die_half_way)
         _, status = run_in_child(lambda: load(folder))
     assert os.WTERMSIG(status) == signal.SIGKILL
     assert list((cache / "stamps").glob("*/*.partial"))
-    assert np.array_equal(load(folder).stamps[:, 0], [written[path] for path in sorted(written)])
+    assert np.array_equal(load(folder).pixels[:, 0], [written[path] for path in sorted(written)])
 
 
 def test_two_processes_that_load_at_once_decode_once(folder, cache, tmp_path, write_dataset, monkeypatch):
     write_dataset(folder)
-    decode = stamps._decode
+    decode = decoded._decode
 
     def count_and_decode(*arguments):
         with open(tmp_path / "decoded", "a") as file:
             file.write("once\n")
         return decode(*arguments)
 
-    monkeypatch.setattr(stamps, "_decode", count_and_decode)
+    monkeypatch.setattr(decoded, "_decode", count_and_decode)
     processes = [multiprocessing.get_context("fork").Process(target=load, args=(folder,)) for _ in range(3)]
     for process in processes:
         process.start()
@@ -844,17 +844,17 @@ def test_the_data_hash_does_not_change_with_the_named_parent(folder, write_datas
 def test_the_data_hash_does_not_change_with_the_order(folder, write_dataset):
     write_dataset(folder)
     data = load(folder)
-    assert data.take(np.array([2, 0, 3, 1])).data_hash == data.data_hash
+    assert data[np.array([2, 0, 3, 1])].data_hash == data.data_hash
 
 
 def test_taking_stamps_keeps_all_that_belongs_together(folder, write_dataset):
     written = write_dataset(folder)
-    taken = load(folder).take(np.array([3, 0]))
+    taken = load(folder)[np.array([3, 0])]
     paths = [sorted(written)[row] for row in (3, 0)]
     assert list(taken.paths) == paths
     assert list(taken.ids) == ["unlensed_outputs/1/unlensed_3", "lensed_outputs/0/lensed_0"]
     assert list(taken.labels) == [0, 1]
-    assert np.array_equal(taken.stamps[:, 0], [written[path] for path in paths])
+    assert np.array_equal(taken.pixels[:, 0], [written[path] for path in paths])
     assert list(taken.digests) == [hashlib.sha256(written[path].tobytes()).hexdigest()[:16] for path in paths]
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from ship import fit_calibration
 
 from lens_common.cli.commands import restore_run
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.mocks.writer import make_mocks, stamp_seed
 from lens_common.runs import SHIPPED, read_config, write_csv
@@ -33,9 +33,9 @@ def score():
 
 @pytest.mark.parametrize("model", FLOORS)
 def test_they_find_the_lenses_among_the_pics_mocks(model, score, pics_mocks):
-    data = load_dataset(pics_mocks)
+    data = load_stamps(pics_mocks)
     assert len(data.ids) == 100 and (data.labels == 1).sum() == 50
-    assert auroc(data.labels == 1, score(model, data.stamps)) >= FLOORS[model]
+    assert auroc(data.labels == 1, score(model, data.pixels)) >= FLOORS[model]
 
 
 def test_with_the_folders_of_the_classes_swapped_the_auroc_is_one_less_it(score, tmp_path):
@@ -46,8 +46,8 @@ def test_with_the_folders_of_the_classes_swapped_the_auroc_is_one_less_it(score,
     shutil.copytree(root / "unlensed_outputs", swapped / "lensed_outputs")
     areas = []
     for folder in (root, swapped):
-        data = load_dataset(folder)
-        areas.append(auroc(data.labels == 1, score("cnn", data.stamps)))
+        data = load_stamps(folder)
+        areas.append(auroc(data.labels == 1, score("cnn", data.pixels)))
     assert areas[0] > 0.7 and areas[1] == pytest.approx(1 - areas[0], abs=1e-12)
 
 

@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from lens_common.cli.commands import restore_run
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.runs import SHIPPED
 from lens_modern import backend
 from lens_modern.cli import main
@@ -52,7 +52,7 @@ def score(data, out, *options):
 
 @pytest.fixture(scope="module")
 def pics(pics_mocks):
-    return load_dataset(pics_mocks)
+    return load_stamps(pics_mocks)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def expected(pics, rows):
     """What torch says of them, eagerly."""
     backend.prepare(device="cpu")
     estimator, _ = restore_run(backend, str(SHIPPED / "cnn"))
-    return estimator.predict_proba(pics.stamps)[:, 1][rows]
+    return estimator.predict_proba(pics.pixels)[:, 1][rows]
 
 
 def write_folder(path, pics, rows):
@@ -86,14 +86,14 @@ def write_cube(path, pics, rows):
         ),
     ) as cube:
         for row in rows:
-            cube.write(pics.stamps[row, 0].astype(">f4"))
+            cube.write(pics.pixels[row, 0].astype(">f4"))
 
 
 def write_extensions(path, pics, rows):
     with open(path, "wb") as file:
         fits.PrimaryHDU().writeto(file)
         for row in rows:
-            unit = fits.ImageHDU(np.asarray(pics.stamps[row, 0]))
+            unit = fits.ImageHDU(np.asarray(pics.pixels[row, 0]))
             file.write(unit.header.tostring().encode() + unit.data.astype(">f4").tobytes().ljust(2880 * 3, b"\0"))
 
 
@@ -101,7 +101,7 @@ def write_hdf5(path, pics, rows):
     with h5py.File(path, "w") as file:
         stamps = file.create_dataset("stamps", (len(rows), 1, 45, 45), "f4", chunks=(64, 1, 45, 45))
         for start in range(0, len(rows), 1000):
-            stamps[start : start + 1000] = pics.stamps[rows[start : start + 1000]]
+            stamps[start : start + 1000] = pics.pixels[rows[start : start + 1000]]
         file["id"] = [f"object {number}" for number in range(len(rows))]
         file["is_lens"] = pics.labels[rows]
 
@@ -112,7 +112,7 @@ def write_parquet(path, pics, rows):
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, len(rows), 1000):
             part = rows[start : start + 1000]
-            pixels = pa.array(np.asarray(pics.stamps[part]).ravel())
+            pixels = pa.array(np.asarray(pics.pixels[part]).ravel())
             lists = pa.FixedSizeListArray.from_arrays(pa.FixedSizeListArray.from_arrays(pixels, 45), 45)
             ids = [f"object {number}" for number in range(start, start + len(part))]
             writer.write_table(pa.table([ids, pics.labels[part], lists], schema=schema))
@@ -183,7 +183,7 @@ def test_every_table_holds_the_same_rows_and_its_origin(ending, hdf5, tmp_path):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_unknown_labels_and_names_beyond_ascii_survive(ending, pics, tmp_path):
     with h5py.File(tmp_path / "é.h5", "w") as file:
-        file["images"] = np.asarray(pics.stamps[:3, 0])
+        file["images"] = np.asarray(pics.pixels[:3, 0])
         file["is_lens"] = np.array([1, -1, 0])
     out = tmp_path / f"s{ending}"
     assert score(tmp_path / "é.h5", out) == 0
@@ -225,7 +225,7 @@ def test_gzipped_and_compressed_containers_are_read(pics, tmp_path):
 
 
 def test_integers_are_scaled_and_blanks_repaired_in_a_cube(pics, tmp_path):
-    counts = np.rint(np.asarray(pics.stamps[:4, 0]) * 10).astype(np.int32)
+    counts = np.rint(np.asarray(pics.pixels[:4, 0]) * 10).astype(np.int32)
     counts[2, 3, 4] = -(2**31)
     unit = fits.PrimaryHDU(counts)
     unit.header.update(BSCALE=0.1, BZERO=0.0, BLANK=-(2**31))
@@ -243,12 +243,12 @@ def test_integers_are_scaled_and_blanks_repaired_in_a_cube(pics, tmp_path):
 
 def test_the_scale_that_a_file_states_is_checked(pics, tmp_path, capsys):
     with h5py.File(tmp_path / "coarse.h5", "w") as file:
-        file["stamps"] = np.asarray(pics.stamps[:5])
+        file["stamps"] = np.asarray(pics.pixels[:5])
         file["stamps"].attrs["pixel_scale_arcsec"] = 0.4
     assert score(tmp_path / "coarse.h5", tmp_path / "s.csv") == 2
     assert "45 x 45 pixels of 0.4 arcsec" in capsys.readouterr().err and not (tmp_path / "s.csv.parts").exists()
     with h5py.File(tmp_path / "large.h5", "w") as file:
-        file["stamps"] = np.pad(np.asarray(pics.stamps[:5, 0]), ((0, 0), (8, 8), (8, 8)))
+        file["stamps"] = np.pad(np.asarray(pics.pixels[:5, 0]), ((0, 0), (8, 8), (8, 8)))
     assert score(tmp_path / "large.h5", tmp_path / "s.csv") == 2
     assert score(tmp_path / "large.h5", tmp_path / "s.csv", "--resample") == 0
     np.testing.assert_allclose(read_scores(tmp_path / "s.csv"), cut_scores(pics), atol=1e-5)
@@ -257,7 +257,7 @@ def test_the_scale_that_a_file_states_is_checked(pics, tmp_path, capsys):
 def cut_scores(pics):
     backend.prepare(device="cpu")
     estimator, _ = restore_run(backend, str(SHIPPED / "cnn"))
-    return estimator.predict_proba(pics.stamps[:5])[:, 1]
+    return estimator.predict_proba(pics.pixels[:5])[:, 1]
 
 
 def test_flags_are_those_of_the_filter_and_the_filter_sets_aside(hdf5, tmp_path):
@@ -279,14 +279,14 @@ def test_the_fold_of_a_stamp_that_the_training_knew_is_told(pics, tmp_path):
         f"id,path,fold,is_lens,digest\na,a.fits,train,1,{pics.digests[0]}\nb,b.fits,test,1,{pics.digests[0]}\n"
     )
     with h5py.File(tmp_path / "known.h5", "w") as file:
-        file["stamps"], file["id"] = np.asarray(pics.stamps[:2]), ["a", "b"]
+        file["stamps"], file["id"] = np.asarray(pics.pixels[:2]), ["a", "b"]
     assert main(["score", str(tmp_path / "known.h5"), "--run", str(run), "--out", str(tmp_path / "s.csv")]) == 0
     assert [row["fold"] for row in read_rows(tmp_path / "s.csv")] == ["train", ""]
 
 
 def test_an_id_that_comes_twice_is_scored_once(pics, tmp_path, capsys):
     with h5py.File(tmp_path / "twice.h5", "w") as file:
-        file["stamps"], file["id"] = np.asarray(pics.stamps[:4]), ["a", "b", "a", "a"]
+        file["stamps"], file["id"] = np.asarray(pics.pixels[:4]), ["a", "b", "a", "a"]
     assert score(tmp_path / "twice.h5", tmp_path / "s.csv", "--shard-size", 2, "--workers", 1) == 0
     rows = read_rows(tmp_path / "s.csv")
     assert [row["path"] for row in rows] == ["twice.h5#0", "twice.h5#1"]
@@ -296,7 +296,7 @@ def test_an_id_that_comes_twice_is_scored_once(pics, tmp_path, capsys):
     assert [row["path"] for row in rejected] == ["twice.h5#2", "twice.h5#3"]
     assert {row["reason"] for row in rejected} == {"same id as twice.h5#0"}
     with h5py.File(tmp_path / "once.h5", "w") as file:
-        file["stamps"], file["id"] = np.asarray(pics.stamps[:2]), ["a", "b"]
+        file["stamps"], file["id"] = np.asarray(pics.pixels[:2]), ["a", "b"]
     assert score(tmp_path / "once.h5", tmp_path / "once.csv") == 0
     hashes = [json.loads((tmp_path / f"{name}.json").read_text())["data_hash"] for name in ("s", "once")]
     assert hashes[0] == hashes[1]

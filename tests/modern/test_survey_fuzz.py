@@ -12,8 +12,8 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lens_common.data.decoding import decode_stamp, examine_stamp
 from lens_common.data.headers import StampError
-from lens_common.data.stamps import decode_stamp, examine_stamp
 from lens_common.errors import UserError
 from lens_modern.survey.readers import READERS, find_reader
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.files import cache_folder
 from lens_common.learning.scaling import make_scaling
 from lens_common.mocks.writer import make_mocks
@@ -36,9 +36,9 @@ def batches(folder):
     """Ten batches of sixteen mocks, over their noise; in the first of each a patch of pixels ties in the pooling."""
     path = folder / "batches.npz"
     if not path.exists():
-        data = load_dataset(make_mocks(folder / "mocks", N_BATCHES * BATCH, seed=11, progress=False), progress=False)
+        data = load_stamps(make_mocks(folder / "mocks", N_BATCHES * BATCH, seed=11))
         order = np.random.RandomState(0).permutation(len(data.ids))
-        stamps = make_scaling("sigma").fit(data.stamps).transform(data.stamps)[order]
+        stamps = make_scaling("sigma").fit(data.pixels).transform(data.pixels)[order]
         stamps[::BATCH, :, 8:20, 8:20] = 3
         labels = (data.labels[order] == 1).astype(np.float32)
         np.savez(path, stamps=stamps.reshape(N_BATCHES, BATCH, 1, 45, 45), labels=labels.reshape(N_BATCHES, BATCH))

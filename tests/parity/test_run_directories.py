@@ -124,7 +124,7 @@ def check_continued(run, begun, undisturbed, model):
 @pytest.fixture(scope="session")
 def mocks(tmp_path_factory):
     """Mocks as files: what either interpreter makes itself differs in the last bits."""
-    return make_mocks(tmp_path_factory.mktemp("mocks") / "mocks", 120, seed=5, progress=False)
+    return make_mocks(tmp_path_factory.mktemp("mocks") / "mocks", 120, seed=5)
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +154,7 @@ def cnns(mocks, tmp_path_factory):
 def resnets(mocks, tmp_path_factory):
     """The same with the ResNet, begun in modern and ended in legacy, in one process for the graph's sake."""
     folder = tmp_path_factory.mktemp("resnet")
-    few = make_mocks(folder / "mocks", 64, seed=5, progress=False)
+    few = make_mocks(folder / "mocks", 64, seed=5)
     train = (*TRAIN["resnet"], "--data", few, "--out")
     score = ("score", few, "--run", folder / "run", "--out", folder / "own.csv")
     carry_out("modern", (*train, folder / "run"), score)

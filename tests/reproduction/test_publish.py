@@ -11,7 +11,7 @@ import numpy as np
 import publish
 import pytest
 
-from lens_common.data.stamps import load_dataset
+from lens_common.data.stamps import load_stamps
 from lens_common.scores.metrics import auroc
 from lens_common.scores.tables import read_scores
 from lens_modern.report.reading import check_run, read_run
@@ -191,7 +191,7 @@ def test_the_stored_results_hold_no_path_and_no_other_kind_of_file(stored_result
 def test_no_stored_picture_is_of_the_pics_mocks(stored_results, pics_mocks):
     with np.load(stored_results / "panels.npz", allow_pickle=False) as arrays:
         shown = arrays["stamp"].astype(float)
-    theirs = load_dataset(str(pics_mocks)).stamps[:, 0].astype(float)
+    theirs = load_stamps(str(pics_mocks)).pixels[:, 0].astype(float)
     assert len(theirs) >= 100 and shown.shape[1:] == theirs.shape[1:]
     # The same stamp would agree to the eleven bits of float16.
     nearest = [np.abs(theirs - stamp).max(axis=(1, 2)).min() for stamp in shown]

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -59,7 +60,7 @@ def run_command_line(
     options = build_parser(backend, extra_verbs).parse_args(arguments)
     stopped: List[int] = []
     try:
-        with _terminated_as_interrupted(stopped):
+        with _terminated_as_interrupted(stopped), _sentences_on_stderr():
             _check_volume(program, options)
             backend.configure(options)
             options.verb(backend, options)
@@ -77,6 +78,25 @@ def run_command_line(
         print(f"{program}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_USER_ERROR
     return 0
+
+
+@contextlib.contextmanager
+def _sentences_on_stderr() -> Iterator[None]:
+    """Show on stderr what the libraries log: what they take, set aside, cannot know."""
+    handler = logging.StreamHandler(sys.stderr)
+    loggers = [logging.getLogger(name) for name in ("lens_common", "lens_legacy", "lens_modern")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, before):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate
 
 
 @contextlib.contextmanager

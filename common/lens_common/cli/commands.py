@@ -17,7 +17,7 @@ from ..data.folds import assign_folds, hash_fraction
 from ..data.layout import NAMED_PARAMETERS
 from ..data.noise import median_and_noise
 from ..data.quality import apply_filter, describe_filter, explain_flags, flag_stamps, measure_quality
-from ..data.stamps import SET_ASIDE, Dataset, load_dataset
+from ..data.stamps import Stamps, load_stamps
 from ..drawing import plots
 from ..errors import UserError
 from ..files import cache_folder, exclusive, write_arrays
@@ -54,7 +54,9 @@ ALPHA = 0.05
 
 def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
     """Make mocks in the 2018 layout."""
-    folder = make_mocks(options.out, options.mocks, seed=options.seed, prior=POPULATIONS[options.population])
+    folder = make_mocks(
+        options.out, options.mocks, seed=options.seed, prior=POPULATIONS[options.population], verbose=True
+    )
     print(f"{options.mocks} mocks, {options.mocks // 2} of them lenses: {folder}")
 
 
@@ -62,18 +64,18 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
     if options.out and not options.out.endswith(".png"):
         raise UserError(f"--out must end in .png, got {options.out}")
-    data = load_stamps(options.data)
+    data = load_stamps(options.data, verbose=True)
     catalogue = read_catalogue(options.data)
     classes = [("lenses", 1), ("non-lenses", 0), ("unlabelled", -1)]
     present = [(name, data.labels == label, catalogue["is_lens"] == label) for name, label in classes]
     present = [column for column in present if column[1].any()]
-    median, noise = (values[:, 0] for values in median_and_noise(data.stamps))
-    peak = data.stamps[:, 0].reshape(len(noise), -1).max(axis=1)
+    median, noise = (values[:, 0] for values in median_and_noise(data.pixels))
+    peak = data.pixels[:, 0].reshape(len(noise), -1).max(axis=1)
     brightest = (peak - median) / np.where(noise > 0, noise, np.nan)
     quality = measure_quality(data)
     flags = flag_stamps(quality, options.filter)
     flagged = np.any([*flags.values()], axis=0)
-    print(f"{data.folder}: {len(data.ids)} stamps of {data.stamps.shape[1]} band(s), {data.stamps.shape[2:]} pixels")
+    print(f"{data.folder}: {len(data.ids)} stamps of {data.pixels.shape[1]} band(s), {data.pixels.shape[2:]} pixels")
     for name, value in (("pixel scale [arcsec]", data.pixel_scale_arcsec), ("zero-point [mag]", data.zero_point_mag)):
         print(f"{name:32}{'unknown' if np.isnan(value) else f'{value:.4g}':>24}")
     print(f"{'5 / 50 / 95 %':32}" + "".join(f"{name:>24}" for name, _, _ in present))
@@ -98,7 +100,7 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
 
 
 def _draw_stamps(
-    options: argparse.Namespace, data: Dataset, flagged: np.ndarray, quality: Dict[str, np.ndarray]
+    options: argparse.Namespace, data: Stamps, flagged: np.ndarray, quality: Dict[str, np.ndarray]
 ) -> None:
     """Draw 40 stamps, spread over the data: at most 20 that the filter drops, last, and others."""
     dropped = _spread(np.flatnonzero(flagged), 20)
@@ -106,7 +108,7 @@ def _draw_stamps(
     reasons = explain_flags(quality, options.filter, rows)
     titles = ["\n".join([stamp_id, *filter(None, why.split(", "))]) for stamp_id, why in zip(data.ids[rows], reasons)]
     heading = f"{Path(data.folder).name}: framed, what the filter {describe_filter(options.filter)} drops"
-    plots.plot_stamps(options.out, data.stamps[rows], titles, heading, flagged[rows])
+    plots.plot_stamps(options.out, data.pixels[rows], titles, heading, flagged[rows])
     print(f"wrote {options.out}")
 
 
@@ -126,7 +128,7 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     _check_run(run, plan)
     if not options.data:
         _check_batch(settings, preset.n_stamps if options.mocks is None else options.mocks)
-    data = _labelled(load_stamps(options.data or _default_mocks(options, preset.n_stamps)))
+    data = _labelled(load_stamps(options.data or _default_mocks(options, preset.n_stamps), verbose=True))
     if options.data and preset.at_most:
         data = _balanced(data, preset.n_stamps)
     _check_batch(settings, len(data.ids))
@@ -140,7 +142,7 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
 
 
 def _train(
-    backend: ModuleType, options: argparse.Namespace, run: Path, data: Dataset, folds: np.ndarray, plan: Dict[str, Any]
+    backend: ModuleType, options: argparse.Namespace, run: Path, data: Stamps, folds: np.ndarray, plan: Dict[str, Any]
 ) -> None:
     """Train, or go on with, what `plan` says, and write the run directory."""
     settings = TrainingSettings(**plan["settings"])
@@ -156,7 +158,7 @@ def _train(
             "n_stamps": len(data.ids),
             **describe_stamps(data, np.flatnonzero(folds == "train")),
         },
-        "shape": asdict(NetworkShape(data.stamps.shape[1], data.stamps.shape[2])),
+        "shape": asdict(NetworkShape(data.pixels.shape[1], data.pixels.shape[2])),
     }
     _begin_run(run, config, data, folds, backend)
     estimator = LensClassifier(backend.build_network, options.model, settings, options.seed, run / "checkpoint.npz")
@@ -174,12 +176,12 @@ def _train(
     write_json(run / "environment.json", {**read_environment(run), "peak_memory_bytes": peak})
     plots.plot_history(run / "history.png", estimator.history_, f"{options.model}, {options.preset}")
     rows = np.flatnonzero(np.isin(folds, ("validation", "test")))
-    held = data.take(rows)
-    scores = estimator.predict_proba(held.stamps)[:, 1]
+    held = data[rows]
+    scores = estimator.predict_proba(held.pixels)[:, 1]
     write_scores(run / "scores.csv", held, folds[rows], scores, provenance(run, weights, backend))
     fold = _own_fold(folds)
     judged = folds[rows] == fold
-    _evaluate(run, held.take(np.flatnonzero(judged)), scores[judged], weights, options, fold)
+    _evaluate(run, held[judged], scores[judged], weights, options, fold)
 
 
 def score(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -189,11 +191,11 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
         raise UserError(f"--out must end in .csv, got {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     run = chosen_run(options)
-    data = fit_to_run(load_stamps(options.data), run, options.resample)
+    data = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample)
     if options.filter:
         data = _without_flagged(data, options.filter)
     estimator, weights = restore_run(backend, run, options.model)
-    scores = estimator.predict_proba(data.stamps)[:, 1]
+    scores = estimator.predict_proba(data.pixels)[:, 1]
     write_scores(out, data, _known_folds(run, data), scores, provenance(run, weights, backend))
     write_rejected(out.with_name(f"{out.stem}-rejected.csv"), data.rejected)
     print(f"{len(scores)} stamps scored, {int((scores > 0.5).sum())} above 0.5: {out}")
@@ -202,7 +204,7 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
 def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     """Metrics of a run: of its own test fold, or of other data."""
     config = read_config(options.run)
-    data = _labelled(load_stamps(options.data or config["data"]["folder"]))
+    data = _labelled(load_stamps(options.data or config["data"]["folder"], verbose=True))
     folds = _known_folds(options.run, data)
     if options.data:
         rows = ~np.isin(folds, ("train", "validation"))
@@ -217,11 +219,11 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
             f"{data.folder} holds no stamp for {options.run} to be evaluated on: it learned from all of them, "
             "or they were changed; name other labelled stamps with --data"
         )
-    data = data.take(np.flatnonzero(rows))
+    data = data[rows]
     if options.data:
         data = fit_to_run(data, options.run, options.resample)
     estimator, weights = restore_run(backend, options.run)
-    scores = estimator.predict_proba(data.stamps)[:, 1]
+    scores = estimator.predict_proba(data.pixels)[:, 1]
     _evaluate(Path(options.run), data, scores, weights, options, fold)
 
 
@@ -342,25 +344,12 @@ def _interval(low: float, high: float, sign: str = "") -> str:
     return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
-def load_stamps(folder: str) -> Dataset:
-    """Load a data set, and say on stderr what was set aside or repaired."""
-    data = load_dataset(folder)
-    n_aside = sum(row.action == SET_ASIDE for row in data.rejected)
-    if data.rejected:
-        first = data.rejected[0]
-        _say(
-            f"{n_aside} files set aside, {len(data.rejected) - n_aside} stamps repaired; "
-            f"the first, {first.path}: {first.reason}"
-        )
-    return data
-
-
-def fit_to_run(data: Dataset, run: str, resample: bool = False) -> Dataset:
+def fit_to_run(data: Stamps, run: str, resample: bool = False) -> Stamps:
     """Refuse stamps of another size or scale than the run's, or resample them; say so, and where units look wrong.
 
     Parameters
     ----------
-    data : Dataset
+    data : Stamps
     run : str
         Run directory.
     resample : bool
@@ -375,7 +364,7 @@ def fit_to_run(data: Dataset, run: str, resample: bool = False) -> Dataset:
     return data
 
 
-def _labelled(data: Dataset) -> Dataset:
+def _labelled(data: Stamps) -> Stamps:
     known = data.labels >= 0
     if not known.any():
         raise UserError(
@@ -383,10 +372,10 @@ def _labelled(data: Dataset) -> Dataset:
         )
     if not known.all():
         _say(f"{(~known).sum()} stamps outside of lensed_outputs/ and unlensed_outputs/ have no label: left out")
-    return data.take(np.flatnonzero(known))
+    return data[known]
 
 
-def _drop_flagged(data: Dataset, folds: np.ndarray, thresholds: Dict[str, float]) -> Tuple[Dataset, np.ndarray]:
+def _drop_flagged(data: Stamps, folds: np.ndarray, thresholds: Dict[str, float]) -> Tuple[Stamps, np.ndarray]:
     """Take flagged stamps out of the training and validation folds, and note them as rejected."""
     fold_of = dict(zip(data.paths, folds))
     dropped = [row for row in apply_filter(data, thresholds) if fold_of[row.path] != "test"]
@@ -395,7 +384,7 @@ def _drop_flagged(data: Dataset, folds: np.ndarray, thresholds: Dict[str, float]
     return replace(data, rejected=[*data.rejected, *dropped]), folds
 
 
-def _without_flagged(data: Dataset, thresholds: Dict[str, float]) -> Dataset:
+def _without_flagged(data: Stamps, thresholds: Dict[str, float]) -> Stamps:
     """Set flagged stamps aside."""
     dropped = apply_filter(data, thresholds)
     _say(f"the filter {describe_filter(thresholds)} sets {len(dropped)} of {len(data.ids)} stamps aside")
@@ -403,18 +392,18 @@ def _without_flagged(data: Dataset, thresholds: Dict[str, float]) -> Dataset:
         raise UserError(
             f"the filter leaves no stamp of {data.folder}; loosen it, it is in counts as the 2018 mocks are"
         )
-    kept = data.take(np.flatnonzero(~np.isin(data.paths, [row.path for row in dropped])))
+    kept = data[~np.isin(data.paths, [row.path for row in dropped])]
     return replace(kept, rejected=[*data.rejected, *dropped])
 
 
-def _balanced(data: Dataset, n_stamps: int) -> Dataset:
+def _balanced(data: Stamps, n_stamps: int) -> Stamps:
     """Take half of `n_stamps` from each class, by the hash of their ids."""
     if len(data.ids) <= n_stamps:
         return data
     order = np.array([hash_fraction(0, stamp_id, "subset") for stamp_id in data.ids]).argsort()
     rows = np.concatenate([order[data.labels[order] == label][: n_stamps // 2] for label in (0, 1)])
     _say(f"{len(rows)} of the {len(data.ids)} stamps are taken, as the preset says")
-    return data.take(np.sort(rows))
+    return data[np.sort(rows)]
 
 
 def _settings(options: argparse.Namespace, of_mode: Dict[str, Any]) -> TrainingSettings:
@@ -436,7 +425,7 @@ def _default_mocks(options: argparse.Namespace, n_stamps: int) -> str:
     folder = cache_folder("mocks") / name
     _say(f"{n_stamps} mocks of seed {options.mocks_seed}, made once and kept in {folder}")
     with exclusive(folder.with_suffix(".lock"), wait=True):
-        return str(make_mocks(folder, n_stamps, seed=options.mocks_seed))
+        return str(make_mocks(folder, n_stamps, seed=options.mocks_seed, verbose=True))
 
 
 def _check_batch(settings: TrainingSettings, n_stamps: int) -> None:
@@ -455,7 +444,7 @@ def _own_fold(folds: np.ndarray) -> str:
     return "validation"
 
 
-def _check_folds(data: Dataset, folds: np.ndarray) -> None:
+def _check_folds(data: Stamps, folds: np.ndarray) -> None:
     """Refuse data of which the training fold or the one that judges lacks a class, before hours are spent on them."""
     for fold in ("train", "test" if "test" in folds else "validation"):
         for label, kind in ((1, "lens"), (0, "non-lens")):
@@ -466,11 +455,11 @@ def _check_folds(data: Dataset, folds: np.ndarray) -> None:
                 )
 
 
-def _training_data(data: Dataset, folds: np.ndarray, seed: int) -> TrainingData:
+def _training_data(data: Stamps, folds: np.ndarray, seed: int) -> TrainingData:
     """Stamps and labels of the training and validation folds, in an order without meaning."""
     order = np.array([hash_fraction(seed, stamp_id, "order") for stamp_id in data.ids]).argsort()
     rows = {fold: order[folds[order] == fold] for fold in ("train", "validation")}
-    arrays = [array[rows[fold]] for fold in rows for array in (np.asarray(data.stamps), data.labels == 1)]
+    arrays = [array[rows[fold]] for fold in rows for array in (np.asarray(data.pixels), data.labels == 1)]
     return TrainingData(*arrays)
 
 
@@ -498,7 +487,7 @@ def _check_run(run: Path, plan: Dict[str, Any]) -> None:
         raise UserError(f"{run} holds a run with other {', '.join(changed)}; choose another --out")
 
 
-def _begin_run(run: Path, config: Dict[str, Any], data: Dataset, folds: np.ndarray, backend: ModuleType) -> None:
+def _begin_run(run: Path, config: Dict[str, Any], data: Stamps, folds: np.ndarray, backend: ModuleType) -> None:
     if (run / "config.json").exists() and read_config(run)["data"]["hash"] != config["data"]["hash"]:
         raise UserError(f"{run} holds a run on other data; choose another --out")
     columns = zip(data.ids, data.paths, folds, data.labels, data.digests)
@@ -567,7 +556,7 @@ def read_folds(run: str) -> Dict[Tuple[str, str], str]:
     return {(row["id"], row["digest"]): row["fold"] for row in read_csv(Path(run) / "stamps.csv")}
 
 
-def _known_folds(run: str, data: Dataset) -> np.ndarray:
+def _known_folds(run: str, data: Stamps) -> np.ndarray:
     """Fold of each stamp that the run knows by id and pixels; empty for others."""
     known = read_folds(run)
     return np.array([known.get(key, "") for key in zip(data.ids, data.digests)])
@@ -586,7 +575,7 @@ def provenance(run: Any, weights: Dict[str, np.ndarray], backend: ModuleType) ->
 
 def _evaluate(
     run: Path,
-    data: Dataset,
+    data: Stamps,
     scores: np.ndarray,
     weights: Dict[str, np.ndarray],
     options: argparse.Namespace,
@@ -617,7 +606,7 @@ def _evaluate(
 
 
 def _filtered_metrics(
-    data: Dataset, labels: np.ndarray, scores: np.ndarray, options: argparse.Namespace
+    data: Stamps, labels: np.ndarray, scores: np.ndarray, options: argparse.Namespace
 ) -> Dict[str, Any]:
     """Metrics of a search that calls no flagged stamp a lens: a flagged lens is missed."""
     flagged = np.any([*flag_stamps(measure_quality(data), options.filter).values()], axis=0)

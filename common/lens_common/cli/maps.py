@@ -7,13 +7,13 @@ from typing import List
 
 import numpy as np
 
-from ..data.stamps import Dataset
+from ..data.stamps import Stamps, load_stamps
 from ..drawing import plots
 from ..errors import UserError
 from ..files import write_arrays
 from ..progress import progress_bar
 from ..scores.occlusion import occlusion_maps
-from .commands import chosen_run, fit_to_run, load_stamps, restore_run
+from .commands import chosen_run, fit_to_run, restore_run
 
 MOST_DRAWN = plots.MOST_STAMPS // 2  # a stamp and its map beside it
 
@@ -27,7 +27,7 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     out = Path(options.out)
     if out.suffix != ".png":
         raise UserError(f"--out must end in .png, got {out}")
-    data = fit_to_run(load_stamps(options.data), chosen_run(options), options.resample)
+    data = fit_to_run(load_stamps(options.data, verbose=True), chosen_run(options), options.resample)
     wanted = pick_stamps(data, read_ids(Path(options.ids))) if options.ids else None
     estimator, _ = restore_run(backend, chosen_run(options), options.model)
 
@@ -35,24 +35,24 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
         return estimator.predict_proba(stamps)[:, 1]
 
     chosen = data if wanted is None else wanted
-    scores = score(chosen.stamps)
+    scores = score(chosen.pixels)
     if wanted is None:
         rows = np.argsort(-scores, kind="stable")[: options.most]
-        chosen, scores = data.take(rows), scores[rows]
-    found = np.empty((len(scores), *chosen.stamps.shape[2:]), np.float32)
+        chosen, scores = data[rows], scores[rows]
+    found = np.empty((len(scores), *chosen.pixels.shape[2:]), np.float32)
     with progress_bar("occlusion maps", len(scores), "stamp") as bar:
         for row in range(len(scores)):
-            found[row] = occlusion_maps(score, chosen.stamps[row : row + 1])[0]
+            found[row] = occlusion_maps(score, chosen.pixels[row : row + 1])[0]
             bar.update()
     out.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(
         out.with_suffix(".npz"),
-        {"ids": chosen.ids, "scores": scores, "stamps": np.array(chosen.stamps), "maps": found},
+        {"ids": chosen.ids, "scores": scores, "stamps": np.array(chosen.pixels), "maps": found},
     )
     drawn = slice(MOST_DRAWN)
     titles = [f"{stamp_id}\nscore {value:.3f}" for stamp_id, value in zip(chosen.ids[drawn], scores[drawn])]
     plots.plot_maps(
-        out, chosen.stamps[drawn], found[drawn], titles, f"{Path(data.folder).name}: what the scores rest on"
+        out, chosen.pixels[drawn], found[drawn], titles, f"{Path(data.folder).name}: what the scores rest on"
     )
     print(f"{len(scores)} stamps mapped: wrote {out} and {out.with_suffix('.npz').name}")
 
@@ -75,7 +75,7 @@ def read_ids(path: Path) -> List[str]:
     return ids
 
 
-def pick_stamps(data: Dataset, ids: List[str]) -> Dataset:
+def pick_stamps(data: Stamps, ids: List[str]) -> Stamps:
     """Keep the stamps of these ids, in their order.
 
     Raises
@@ -90,4 +90,4 @@ def pick_stamps(data: Dataset, ids: List[str]) -> Dataset:
             f"{len(unknown)} of {len(ids)} ids are not in {data.folder}, {unknown[0]!r} the first; "
             f"write them as {data.ids[0]}, or name the data set they are from"
         )
-    return data.take(np.array([row_of[stamp_id] for stamp_id in ids]))
+    return data[np.array([row_of[stamp_id] for stamp_id in ids])]

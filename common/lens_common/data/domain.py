@@ -14,7 +14,7 @@ from ..runs import read_config, read_csv
 from .headers import TOLERANCE, differs
 from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 from .noise import median_and_noise
-from .stamps import Dataset
+from .stamps import Stamps
 
 NOISE_QUANTILES = (0.01, 0.5, 0.99)
 FAR = 2.0  # times beyond the noise of the training
@@ -48,12 +48,12 @@ class Domain:
     scaling: str
 
 
-def describe_stamps(data: Dataset, rows: np.ndarray) -> Dict[str, Any]:
+def describe_stamps(data: Stamps, rows: np.ndarray) -> Dict[str, Any]:
     """Say of a training's data what `read_domain` asks for.
 
     Parameters
     ----------
-    data : Dataset
+    data : Stamps
     rows : int array
         Of the stamps that are learned from.
 
@@ -63,7 +63,7 @@ def describe_stamps(data: Dataset, rows: np.ndarray) -> Dict[str, Any]:
         ``pixel_scale_arcsec`` and ``zero_point_mag``, ``None`` where unknown, and ``noise``; ready for JSON.
     """
     known = {key: getattr(data, key) for key in ("pixel_scale_arcsec", "zero_point_mag")}
-    noise = np.quantile(_noise(data.stamps, rows), NOISE_QUANTILES)
+    noise = np.quantile(_noise(data.pixels, rows), NOISE_QUANTILES)
     return {**{key: None if math.isnan(value) else value for key, value in known.items()}, "noise": noise.tolist()}
 
 
@@ -94,7 +94,7 @@ def read_domain(run: Union[str, Path]) -> Domain:
     )
 
 
-def match_stamps(data: Dataset, domain: Domain, resample: bool) -> Dataset:
+def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
     """See that stamps have the size and pixel scale that a network was trained on, or give them these.
 
     Where the scales differ stamps are resampled, see `resample_stamps`; where they agree within
@@ -103,7 +103,7 @@ def match_stamps(data: Dataset, domain: Domain, resample: bool) -> Dataset:
 
     Parameters
     ----------
-    data : Dataset
+    data : Stamps
     domain : Domain
         Of the network.
     resample : bool
@@ -111,7 +111,7 @@ def match_stamps(data: Dataset, domain: Domain, resample: bool) -> Dataset:
 
     Returns
     -------
-    Dataset
+    Stamps
         The same where nothing had to be done; else its `resampled` says what was.
 
     Raises
@@ -120,7 +120,7 @@ def match_stamps(data: Dataset, domain: Domain, resample: bool) -> Dataset:
         For another number of bands, another size or scale without `resample`, or stamps that
         cover less of the sky than the network looks at.
     """
-    n_bands, height, width = data.stamps.shape[1:]
+    n_bands, height, width = data.pixels.shape[1:]
     side, wanted_arcsec, found_arcsec = domain.side, domain.pixel_scale_arcsec, data.pixel_scale_arcsec
     if n_bands != domain.n_bands:
         raise UserError(
@@ -145,12 +145,12 @@ def match_stamps(data: Dataset, domain: Domain, resample: bool) -> Dataset:
             f"{width_needed * pixel:.3g}; cut larger ones"
         )
     if is_scaled:
-        stamps = resample_stamps(data.stamps, side, step)
+        stamps = resample_stamps(data.pixels, side, step)
     else:
         top, left = (height - side) // 2, (width - side) // 2
-        stamps = data.stamps[:, :, top : top + side, left : left + side]
+        stamps = data.pixels[:, :, top : top + side, left : left + side]
     said = f"{found} {'resampled' if is_scaled else 'cut'} to {wanted}"
-    return replace(data, stamps=stamps, resampled=said, pixel_scale_arcsec=wanted_arcsec if is_scaled else found_arcsec)
+    return replace(data, pixels=stamps, resampled=said, pixel_scale_arcsec=wanted_arcsec if is_scaled else found_arcsec)
 
 
 def resample_stamps(stamps: np.ndarray, side: int, step: float) -> np.ndarray:
@@ -188,12 +188,12 @@ def _weights(length: int, side: int, step: float) -> np.ndarray:
     return np.diff(CubicSpline(np.arange(length + 1), sums)(np.clip(edges, 0, length)), axis=0)
 
 
-def unit_warnings(data: Dataset, domain: Domain) -> List[str]:
+def unit_warnings(data: Stamps, domain: Domain) -> List[str]:
     """Sentences for the user where stamps seem to be in another unit than those of the training.
 
     Parameters
     ----------
-    data : Dataset
+    data : Stamps
         Of the network's size and pixel scale.
     domain : Domain
         Of the network.
@@ -217,7 +217,7 @@ def unit_warnings(data: Dataset, domain: Domain) -> List[str]:
             f"the headers of {data.folder} say zero-point {data.zero_point_mag:g}, the network was trained at "
             f"{zero_point:g}: multiply the stamps by {factor:.4g}; {matters}"
         )
-    noise = float(np.median(_noise(data.stamps, np.arange(len(data.stamps)))))
+    noise = float(np.median(_noise(data.pixels, np.arange(len(data.pixels)))))
     low, high = domain.noise[0], domain.noise[-1]
     if not low / FAR <= noise <= high * FAR:
         sentences.append(

@@ -7,8 +7,9 @@ from scipy.ndimage import gaussian_filter
 
 from ..errors import UserError
 from ..mocks.prior import PRIOR
+from .decoding import SET_ASIDE, Rejection
 from .noise import median_and_noise
-from .stamps import SET_ASIDE, Dataset, Rejection
+from .stamps import Stamps
 
 # Names, default thresholds and units of what a filter can ask for.  Noise: the 95 % quantile of the
 # PICS mocks is 4.6 counts.  Signal: of 20,000 stamps of pure noise 3 reach 5.
@@ -96,12 +97,12 @@ def smoothing_factor() -> float:
     return float(np.sqrt((gaussian_filter(point, PSF_SIGMA_PIXELS, mode="constant") ** 2).sum()))
 
 
-def measure_quality(data: Dataset) -> Dict[str, np.ndarray]:
+def measure_quality(data: Stamps) -> Dict[str, np.ndarray]:
     """Measure what a filter can ask for.
 
     Parameters
     ----------
-    data : Dataset
+    data : Stamps
         As loaded: non-finite pixels are repaired, and counted in ``rejected``.
 
     Returns
@@ -111,11 +112,11 @@ def measure_quality(data: Dataset) -> Dict[str, np.ndarray]:
         pixels; ``signal``: see `detected_signal`.
     """
     repaired = {row.path: row.n_nonfinite for row in data.rejected}
-    chunks = [np.asarray(data.stamps[first : first + CHUNK]) for first in range(0, len(data.ids), CHUNK)]
+    chunks = [np.asarray(data.pixels[first : first + CHUNK]) for first in range(0, len(data.ids), CHUNK)]
     n_nonfinite = np.array([repaired.get(path, 0) for path in data.paths], np.float32)
     return {
         "noise": np.concatenate([median_and_noise(stamps)[1].max(axis=1) for stamps in chunks]),
-        "nonfinite": n_nonfinite / np.float32(np.prod(data.stamps.shape[1:])),
+        "nonfinite": n_nonfinite / np.float32(np.prod(data.pixels.shape[1:])),
         "signal": np.concatenate([detected_signal(stamps) for stamps in chunks]),
     }
 
@@ -146,7 +147,7 @@ def explain_flags(quality: Mapping[str, np.ndarray], thresholds: Mapping[str, fl
     ]
 
 
-def apply_filter(data: Dataset, thresholds: Mapping[str, float]) -> List[Rejection]:
+def apply_filter(data: Stamps, thresholds: Mapping[str, float]) -> List[Rejection]:
     """Find the stamps that a filter drops.
 
     Returns
@@ -156,7 +157,7 @@ def apply_filter(data: Dataset, thresholds: Mapping[str, float]) -> List[Rejecti
     """
     quality = measure_quality(data)
     reasons = explain_flags(quality, thresholds, range(len(data.ids)))
-    n_nonfinite = np.rint(quality["nonfinite"] * np.prod(data.stamps.shape[1:])).astype(int)
+    n_nonfinite = np.rint(quality["nonfinite"] * np.prod(data.pixels.shape[1:])).astype(int)
     columns = zip(data.ids, data.paths, n_nonfinite, reasons)
     return [
         Rejection(str(stamp_id), str(path), SET_ASIDE, int(count), f"filter: {reason}")

@@ -1,75 +1,25 @@
-"""Stamps from files: read, checked, repaired or set aside, and kept decoded for the next time."""
+"""Stamps as arrays: every stamp of a folder, with its identity, its label and what was set aside."""
 
-import contextlib
 import hashlib
-import io
-import json
-import os
-import re
-import shutil
-import warnings
-import zlib
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from multiprocessing import get_context
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 
 import numpy as np
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
-from isal import igzip
-from isal.igzip_lib import IsalError
 
 from ..errors import UserError
-from ..files import cache_folder, exclusive
-from ..progress import progress_bar
-from .catalogue import StampFile, find_stamps
-from .headers import StampError, check_counts, differs, read_cards, read_pixels
-from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
+from .cache import decoded_stamps
+from .catalogue import find_stamps
+from .decoding import SET_ASIDE, Rejection
+from .folds import hash_fraction
 
-LOADER_VERSION = 2
-MOST_BYTES = 2**28  # of a file with a stamp; more is something else, and could fill the memory
-MAX_NONFINITE_FRACTION = 0.01
-SET_ASIDE, REPAIRED = "set aside", "repaired"
-GZIP_ERRORS: Any = (EOFError, OSError, zlib.error, IsalError)
-# Where a header holds one of these words, somewhere, astropy has to read the file.
-NOT_PLAIN = (b"BSCALE", b"BZERO", b"BLANK", b"GROUPS", b"INHERIT")
-SIMPLE_CARD = re.compile(rb"SIMPLE  = +T *(?: /[ -~]*)?")
-WHOLE_NUMBER = re.compile(rb"([A-Z0-9 ]{8})= +(-?[0-9]+) *(?: /[ -~]*)?")
-END_CARD = b"END" + 77 * b" "
-PIXEL_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-# Below this many files a second process costs more than it saves.
-FILES_PER_WORKER = 1000
+LOG = logging.getLogger(__name__)
+PER_STAMP = ("ids", "paths", "labels", "pixels", "digests")
 
 
 @dataclass(frozen=True)
-class Rejection:
-    """A file that was set aside or repaired: a row of ``rejected.csv``.
-
-    Attributes
-    ----------
-    id, path : str
-        Of the stamp.
-    action : {"set aside", "repaired"}
-        Whether the stamp is missing from the data set, or in it with pixels replaced.
-    n_nonfinite : int
-        Pixels that were NaN or infinite.
-    reason : str
-        In words.
-    """
-
-    id: str
-    path: str
-    action: str
-    n_nonfinite: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Dataset:
+class Stamps:
     """The stamps of a folder.
 
     Pixel scale and zero-point are those that most of the headers state, those of the 2018
@@ -83,7 +33,7 @@ class Dataset:
         Identity, and file relative to `folder`.
     labels : int8 array (N,)
         1 lens, 0 non-lens, -1 unknown.
-    stamps : float32 array (N, bands, H, W)
+    pixels : float32 array (N, bands, H, W)
         Counts, finite; mapped from disk, read-only.
     digests : str array (N,)
         First 16 hexadecimal digits of the SHA-256 of each stamp's float32 pixels.
@@ -101,17 +51,51 @@ class Dataset:
     ids: np.ndarray
     paths: np.ndarray
     labels: np.ndarray
-    stamps: np.ndarray
+    pixels: np.ndarray
     digests: np.ndarray
     rejected: List[Rejection]
     pixel_scale_arcsec: float = np.nan
     zero_point_mag: float = np.nan
     resampled: str = ""
 
-    def take(self, rows: np.ndarray) -> "Dataset":
-        """Keep some of the stamps, in the order of `rows`."""
-        parts = {key: getattr(self, key)[rows] for key in ("ids", "paths", "labels", "stamps", "digests")}
-        return replace(self, **parts)
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: Any) -> "Stamps":
+        """Some of the stamps: rows by number, as a slice or as a mask (N,); one number gives one stamp."""
+        rows = slice(rows, rows + 1 or None) if isinstance(rows, (int, np.integer)) else rows
+        return replace(self, **{key: getattr(self, key)[rows] for key in PER_STAMP})
+
+    @property
+    def bands(self) -> Tuple[str, ...]:
+        """Names of the bands: their numbers from 0, since the files do not name them."""
+        return tuple(str(number) for number in range(self.pixels.shape[1]))
+
+    def split(self, test: float = 0.2, seed: int = 1) -> Tuple["Stamps", "Stamps"]:
+        """Split off a test set by the hash that assigns the folds of `train`.
+
+        Parameters
+        ----------
+        test : float
+            Share of the stamps to be tested on, about, in (0, 1); 0.1 gives the test fold of `train`.
+        seed : int
+            Of the hash; a stamp's side depends on its id and this seed alone.
+
+        Returns
+        -------
+        train, test : Stamps
+
+        Raises
+        ------
+        UserError
+            For a share out of range, or one that leaves a side empty.
+        """
+        if not 0 < test < 1:
+            raise UserError(f"test must lie between 0 and 1, got {test}; try 0.2")
+        is_test = np.array([hash_fraction(seed, stamp_id) >= 1 - test for stamp_id in self.ids], bool)
+        if is_test.all() or not is_test.any():
+            raise UserError(f"test={test} leaves a side of {len(self)} stamps empty; add stamps or try another seed")
+        return self[~is_test], self[is_test]
 
     @property
     def data_hash(self) -> str:
@@ -120,35 +104,14 @@ class Dataset:
         return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-class Outcome(NamedTuple):
-    """What became of a file, or of a row of one.
-
-    Attributes
-    ----------
-    stamp : float32 array (bands, H, W) or None
-        Counts, finite; ``None`` where there is no good one.
-    digest : str
-        First 16 hexadecimal digits of the SHA-256 of its pixels; empty without a stamp.
-    rejection : Rejection or None
-        Why there is none, or that it was repaired.
-    pixel_scale_arcsec, zero_point_mag : float
-        NaN where the header does not say.
-    """
-
-    stamp: Optional[np.ndarray]
-    digest: str
-    rejection: Optional[Rejection]
-    pixel_scale_arcsec: float = np.nan
-    zero_point_mag: float = np.nan
-
-
-def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progress: bool = True) -> Dataset:
+def load_stamps(folder: Union[str, Path], workers: Optional[int] = None, verbose: bool = False) -> Stamps:
     """Load every stamp below a folder.
 
     The first time, files are read and decoded on all cores; the decoded stamps are
     kept in the cache under the paths, sizes and times of the files, so that a second
     load maps them from disk.  The shape that most files have is the data set's, and so is
     the pixel scale that most headers state; a file of another shape or scale is set aside.
+    What was set aside or repaired stands in `Stamps.rejected`, and a warning is logged.
 
     Parameters
     ----------
@@ -156,12 +119,12 @@ def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progre
         Any folder above the stamps.
     workers : int, optional
         Processes; by default one a core, one alone for a small data set.
-    progress : bool
+    verbose : bool
         Show a bar on stderr.
 
     Returns
     -------
-    Dataset
+    Stamps
         Sorted by path.
 
     Raises
@@ -170,401 +133,23 @@ def load_dataset(folder: Union[str, Path], workers: Optional[int] = None, progre
         If there is no stamp, or none that can be read.
     """
     files = find_stamps(folder)
-    cached = _cache_entry(Path(folder), files)
-    index = _read_index(cached)
-    if index is None:
-        _fill_cache(Path(folder), files, cached, workers, progress)
-        index = json.loads((cached / "index.json").read_text())
-    kept = [files[row] for row in index["rows"]]
-    return Dataset(
+    index, pixels = decoded_stamps(Path(folder), files, workers, verbose)
+    read = [files[row] for row in index["rows"]]
+    rejected = [Rejection(**row) for row in index["rejected"]]
+    if rejected:
+        n_aside = sum(row.action == SET_ASIDE for row in rejected)
+        LOG.warning(
+            f"{n_aside} files set aside, {len(rejected) - n_aside} stamps repaired; "
+            f"the first, {rejected[0].path}: {rejected[0].reason}"
+        )
+    return Stamps(
         folder=str(folder),
-        ids=np.array([file.id for file in kept]),
-        paths=np.array([file.path for file in kept]),
-        labels=np.array([-1 if file.label is None else int(file.label) for file in kept], np.int8),
-        stamps=np.memmap(cached / "pixels.f32", np.float32, "r", shape=(len(kept), *index["shape"])),
+        ids=np.array([file.id for file in read]),
+        paths=np.array([file.path for file in read]),
+        labels=np.array([-1 if file.label is None else int(file.label) for file in read], np.int8),
+        pixels=pixels,
         digests=np.array(index["digests"]),
-        rejected=[Rejection(**row) for row in index["rejected"]],
+        rejected=rejected,
         pixel_scale_arcsec=index["pixel_scale_arcsec"],
         zero_point_mag=index["zero_point_mag"],
     )
-
-
-def read_stamp(path: Union[str, Path]) -> np.ndarray:
-    """Read the first image of a FITS file; see `read_stamp_and_header`."""
-    return read_stamp_and_header(path)[0]
-
-
-def read_stamp_and_header(path: Union[str, Path]) -> Tuple[np.ndarray, bytes]:
-    """Read the first image of a FITS file, gzipped, tile-compressed or neither.
-
-    Of several images, in the primary unit or in extensions, the first that has pixels is
-    taken, whatever the shapes of the others; tables are passed over.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file; whether it is gzipped is read off its first bytes.
-
-    Returns
-    -------
-    stamp : float32 array (bands, H, W)
-        In the unit of the file, BSCALE and BZERO applied, NaN where an integer is BLANK; may
-        hold NaN.  Further axes of length 1 are taken off.
-    header : bytes
-        Cards of the image, then those of the primary unit where it is another.
-
-    Raises
-    ------
-    StampError
-        With the reason, if the file cannot be read or holds no image of two or three axes.
-    """
-    try:
-        if os.stat(path).st_size > MOST_BYTES:
-            raise StampError(f"{os.stat(path).st_size} bytes; a stamp has at most {MOST_BYTES}")
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise StampError(f"cannot be read: {error.strerror}") from error
-    return decode_stamp(content)
-
-
-def decode_stamp(content: bytes) -> Tuple[np.ndarray, bytes]:
-    """Decode the bytes of a FITS file; see `read_stamp_and_header`."""
-    if not content:
-        raise StampError("empty file")
-    if content[:2] == b"\x1f\x8b":
-        n_bytes = int.from_bytes(content[-4:], "little")  # RFC 1952, section 2.3.1: ISIZE
-        if n_bytes > MOST_BYTES and n_bytes < 1032 * len(content):  # deflate gains no more
-            raise StampError(f"{n_bytes} bytes when unpacked; a stamp has at most {MOST_BYTES}")
-        try:
-            content = igzip.decompress(content)
-        except GZIP_ERRORS as error:
-            raise StampError(f"damaged gzip: {error}") from error
-    if not content.startswith(b"SIMPLE  ="):
-        raise StampError("not a FITS file")
-    plain = _plain_image(content)
-    image, header = _any_image(content) if plain is None else (plain, content[: content.find(END_CARD)])
-    while image.ndim > 3 and len(image) == 1:
-        image = image[0]
-    if image.ndim not in (2, 3):
-        raise StampError(f"image has shape {image.shape}; expected (H, W) or (bands, H, W)")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and counted as such
-        pixels = image.astype(np.float32)
-    return (pixels[None] if pixels.ndim == 2 else pixels), header
-
-
-def _plain_image(content: bytes) -> Optional[np.ndarray]:
-    """Decode a primary image that needs no scaling, eight times faster than astropy; ``None`` for any other file.
-
-    References
-    ----------
-    FITS standard 4.0, sections 3.3, 4.2 and 4.4.1: cards of 80 bytes, SIMPLE, BITPIX,
-    NAXIS and NAXISn first, END last, blocks of 2880 bytes, big-endian pixels.
-    """
-    end = content.find(END_CARD)
-    header = content[:end]
-    if end < 0 or end % 80 or not SIMPLE_CARD.fullmatch(header, 0, 80) or any(word in header for word in NOT_PLAIN):
-        return None
-    try:
-        bits, n_axes = _card_value(header, 1, b"BITPIX"), _card_value(header, 2, b"NAXIS")
-        shape = [_card_value(header, 2 + axis, b"NAXIS%d" % axis) for axis in range(n_axes, 0, -1)]
-    except (ValueError, OverflowError):  # of another header, or of an absurd number
-        return None
-    start = (end // 2880 + 1) * 2880
-    n_pixels = int(np.prod(shape)) if shape else 0
-    if bits not in PIXEL_TYPES or n_pixels < 1 or len(content) - start < n_pixels * abs(bits) // 8:
-        return None
-    return np.frombuffer(content, PIXEL_TYPES[bits], n_pixels, start).reshape(shape)
-
-
-def _card_value(header: bytes, number: int, key: bytes) -> int:
-    """Whole number on a card whose place the standard fixes; a ValueError where it is another card."""
-    match = WHOLE_NUMBER.fullmatch(header, 80 * number, 80 * number + 80)
-    if not match or match[1].rstrip() != key:
-        raise ValueError(f"no {key!r} at card {number}")
-    return int(match[2])
-
-
-def _any_image(content: bytes) -> Tuple[np.ndarray, bytes]:
-    """First image of a FITS file, as astropy sees it, and its header."""
-    check_counts(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)  # of what it mends; too few pixels raise
-        try:
-            found = _first_image(content)
-        except Exception as error:  # astropy raises many kinds for damaged files
-            raise StampError(f"damaged FITS: {error}") from error
-    if found is None:
-        raise StampError("no image in the FITS file")
-    return found
-
-
-def _first_image(content: bytes) -> Optional[Tuple[np.ndarray, bytes]]:
-    # With uint, astropy passes over the BLANK of unsigned integers.
-    with fits.open(io.BytesIO(content), memmap=False, uint=False) as units:
-        for number, unit in enumerate(units):
-            if unit.is_image and unit.data is not None and unit.data.size:
-                places = [unit.fileinfo(), units[0].fileinfo()][: number + 1]
-                header = b"".join(content[place["hdrLoc"] : place["datLoc"]] for place in places)
-                is_compressed = isinstance(unit, fits.CompImageHDU)
-                return (_without_blanks(content, number, unit.data, header) if is_compressed else unit.data), header
-    return None
-
-
-def _without_blanks(content: bytes, number: int, image: np.ndarray, header: bytes) -> np.ndarray:
-    """Set the blank pixels of a compressed image to NaN; astropy before 5.3 takes them for numbers.
-
-    References
-    ----------
-    FITS standard 4.0, section 10.2: a pixel that is stored as ZBLANK is undefined; of quantised ones that is
-    -2**31, of which ZSCALE and ZZERO of the tile make the number.
-    """
-    cards = read_cards(header)
-    blank = cards.get("ZBLANK", cards.get("BLANK"))
-    if blank is None:
-        return image
-    if image.dtype.kind in "iu":
-        return np.where(image == int(blank.split("/")[0]), np.nan, image)
-    with fits.open(io.BytesIO(content), memmap=False, disable_image_compression=True) as units:
-        table = units[number].data
-        if "ZSCALE" not in table.columns.names:  # not quantised
-            return image
-        tile = [int(cards[f"ZTILE{axis}"].split("/")[0]) for axis in range(image.ndim, 0, -1)]
-        scale, zero = (_spread_tiles(table[name], tile, image.shape) for name in ("ZSCALE", "ZZERO"))
-    # What float32 can tell apart; the ten values above the blank are reserved.
-    rounding = np.abs(image) * np.finfo(np.float32).eps
-    return np.where((scale > 0) & (image - zero < (-(2.0**31) + 5) * scale + rounding), np.nan, image)
-
-
-def _spread_tiles(values: np.ndarray, tile: Sequence[int], shape: Tuple[int, ...]) -> np.ndarray:
-    """Give each pixel of an image the value of its tile."""
-    grid = values.reshape([-(-length // part) for length, part in zip(shape, tile)])
-    return np.kron(grid, np.ones(tile))[tuple(slice(length) for length in shape)]
-
-
-def repair_stamp(stamp: np.ndarray) -> Tuple[np.ndarray, int]:
-    """Replace the non-finite pixels of a stamp by the median of its finite ones, band by band.
-
-    Parameters
-    ----------
-    stamp : float32 array (bands, H, W)
-        May hold NaN and infinities.
-
-    Returns
-    -------
-    stamp : float32 array (bands, H, W)
-        Finite.
-    n_nonfinite : int
-        How many pixels were replaced.
-
-    Raises
-    ------
-    StampError
-        If more than 1 % of the pixels, or a whole band, are not finite.
-    """
-    bad = ~np.isfinite(stamp)
-    n_nonfinite = int(bad.sum())
-    if n_nonfinite == 0:
-        return stamp, 0
-    if n_nonfinite > MAX_NONFINITE_FRACTION * stamp.size or bad.all(axis=(1, 2)).any():
-        raise StampError(f"{n_nonfinite} of {stamp.size} pixels are not finite; at most 1 % may be")
-    median = np.nanmedian(np.where(bad, np.nan, stamp), axis=(1, 2), keepdims=True)
-    return np.where(bad, median, stamp).astype(np.float32), n_nonfinite
-
-
-def _read_index(cached: Path) -> Optional[Dict[str, Any]]:
-    """Index of a whole cache; ``None`` where there is none, or where a hand or a cleaner of /tmp was at it."""
-    try:
-        index = json.loads((cached / "index.json").read_text())
-        n_bytes = 4 * len(index["rows"]) * int(np.prod(index["shape"]))
-        return index if (cached / "pixels.f32").stat().st_size == n_bytes else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _cache_entry(folder: Path, files: Sequence[StampFile]) -> Path:
-    """Where the cache keeps a data set: a folder for its path, and in it one for the state of its files."""
-    path = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    state = hashlib.sha256(f"{LOADER_VERSION}\n".encode())
-    state.update(os.fsencode("".join(f"{f.path}\0{f.size}\0{f.mtime_ns}\n" for f in files)))
-    return cache_folder(f"stamps/{path}") / state.hexdigest()[:16]
-
-
-def _fill_cache(folder: Path, files: List[StampFile], cached: Path, workers: Optional[int], progress: bool) -> None:
-    """Decode all files into one array on disk; the entry appears when it is complete, and outdated ones go."""
-    building = cached.with_suffix(".partial")
-    with exclusive(cached.parent / ".lock", wait=True):
-        if _read_index(cached):  # another process has just made it
-            return
-        for outdated in cached.parent.iterdir():
-            if outdated.is_dir():
-                shutil.rmtree(outdated, ignore_errors=True)
-        try:
-            building.mkdir()
-            index = _decode(folder, files, _common_shape(folder, files), building / "pixels.f32", workers, progress)
-            (building / "index.json").write_text(json.dumps(index))
-            os.replace(building, cached)
-        except OSError as error:
-            raise UserError(
-                f"cannot keep the decoded stamps in {cached.parent}: {error.strerror}; "
-                "free some space or point LENS_CACHE at another folder"
-            ) from error
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-
-
-def _decode(
-    folder: Path,
-    files: List[StampFile],
-    shape: Tuple[int, ...],
-    target: Path,
-    workers: Optional[int],
-    progress: bool,
-) -> Dict[str, Any]:
-    n_pixels = int(np.prod(shape))
-    with open(target, "wb") as file:
-        # Claims the space now: a full disk under a mapped file is a bus error.
-        os.posix_fallocate(file.fileno(), 0, 4 * n_pixels * len(files))
-    workers = workers or min(os.cpu_count() or 1, -(-len(files) // FILES_PER_WORKER))
-    chunks = [range(start, min(start + 250, len(files))) for start in range(0, len(files), 250)]
-    jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
-    outcomes: List[Outcome] = []
-    with progress_bar("stamps", len(files), "file", shown=progress) as bar:
-        with ProcessPoolExecutor(workers, get_context("fork")) if workers > 1 else contextlib.nullcontext() as pool:
-            for outcome in pool.map(_decode_chunk, jobs) if pool else map(_decode_chunk, jobs):
-                outcomes.extend(outcome)
-                bar.update(len(outcome))
-    rejected = {row: outcome.rejection for row, outcome in enumerate(outcomes) if outcome.rejection}
-    rows = [row for row, outcome in enumerate(outcomes) if outcome.digest]
-    scale, zero_point = pixels_of_most([(files[row].path, outcomes[row]) for row in rows])
-    first_of: Dict[str, int] = {}
-    for row in rows:
-        reason = unlike_others(outcomes[row], scale)
-        if not reason and first_of.setdefault(files[row].id, row) != row:
-            reason = f"same id as {files[first_of[files[row].id]].path}"
-        if reason:
-            rejected[row] = Rejection(files[row].id, files[row].path, SET_ASIDE, 0, reason)
-    rows = sorted(first_of.values())
-    if not rows:
-        first = rejected[min(rejected)]
-        raise UserError(
-            f"none of the {len(files)} files below {folder} gives a stamp; the first, {first.path}: {first.reason}"
-        )
-    _compact(target, rows, n_pixels)
-    return {
-        "shape": shape,
-        "rows": rows,
-        "digests": [outcomes[row].digest for row in rows],
-        "rejected": [asdict(rejected[row]) for row in sorted(rejected)],
-        "pixel_scale_arcsec": scale,
-        "zero_point_mag": zero_point,
-    }
-
-
-def _decode_chunk(
-    job: Tuple[Path, List[StampFile], int, Tuple[int, ...], Path],
-) -> List[Outcome]:
-    """Write the stamps of some files at their rows."""
-    folder, files, first_row, shape, target = job
-    pixels: np.ndarray = np.memmap(
-        target, np.float32, "r+", offset=4 * first_row * int(np.prod(shape)), shape=(len(files), *shape)
-    )
-    outcomes: List[Outcome] = []
-    for row, file in enumerate(files):
-        outcome = examine_stamp(file.id, file.path, partial(read_stamp_and_header, folder / file.path), shape)
-        if outcome.stamp is not None:
-            pixels[row] = outcome.stamp
-        outcomes.append(outcome._replace(stamp=None))  # it lies in the file; between processes it need not travel
-    return outcomes
-
-
-def examine_stamp(
-    stamp_id: str, path: str, read: Callable[[], Tuple[np.ndarray, bytes]], shape: Optional[Tuple[int, ...]] = None
-) -> Outcome:
-    """Read a stamp, see that it is a good one, and repair what can be.
-
-    Parameters
-    ----------
-    stamp_id, path : str
-        Of the stamp, for the rejection.
-    read : callable
-        Gives stamp and header, as `read_stamp_and_header` does, or raises a StampError.
-    shape : tuple of int, optional
-        (bands, H, W) that it must have.
-    """
-    n_nonfinite = 0
-    try:
-        stamp, header = read()
-        n_nonfinite = int((~np.isfinite(stamp)).sum())
-        if shape and stamp.shape != shape:
-            raise StampError(f"shape {stamp.shape}; the other stamps have {shape}")
-        stamp, _ = repair_stamp(stamp)
-        scale, zero_point = read_pixels(header)
-    except StampError as error:
-        return Outcome(None, "", Rejection(stamp_id, path, SET_ASIDE, n_nonfinite, str(error)))
-    digest = hashlib.sha256(stamp.astype("<f4").tobytes()).hexdigest()[:16]
-    reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
-    repaired = Rejection(stamp_id, path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None
-    return Outcome(stamp, digest, repaired, scale, zero_point)
-
-
-def pixels_of_most(found: Sequence[Tuple[str, Outcome]]) -> Tuple[float, float]:
-    """Pixel scale [arcsec] and zero-point [mag] that most stamps state; where none does, those that the names tell.
-
-    Parameters
-    ----------
-    found : sequence of (str, Outcome)
-        Paths, and stamps that were read.
-
-    Returns
-    -------
-    tuple of float
-        NaN for what is not known.
-    """
-    scale, zero_point = (
-        _most_common([getattr(outcome, name) for _, outcome in found])
-        for name in ("pixel_scale_arcsec", "zero_point_mag")
-    )
-    if all(parse_name(path.rsplit("/", 1)[-1]) for path, _ in found):  # the 2018 mocks
-        scale, zero_point = (
-            known if np.isnan(said) else said
-            for said, known in ((scale, PIXEL_SCALE_ARCSEC), (zero_point, ZERO_POINT_MAG))
-        )
-    return scale, zero_point
-
-
-def unlike_others(outcome: Outcome, scale_arcsec: Optional[float]) -> str:
-    """Say why a stamp does not go with others whose pixels have that scale; empty where it does."""
-    found = outcome.pixel_scale_arcsec
-    if scale_arcsec is None or not differs(found, scale_arcsec):
-        return ""
-    return f"pixels of {found:.3g} arcsec; the other stamps have {scale_arcsec:.3g}"
-
-
-def _most_common(values: List[float]) -> float:
-    """Median of those that agree, to three digits, with most others; NaN where none is known."""
-    known = [(f"{value:.3g}", value) for value in values if np.isfinite(value)]
-    most = Counter(rounded for rounded, _ in known).most_common(1)
-    return float(np.median([value for rounded, value in known if rounded == most[0][0]])) if most else np.nan
-
-
-def _common_shape(folder: Path, files: List[StampFile]) -> Tuple[int, ...]:
-    """Shape of most of up to 25 readable files, spread over the whole list."""
-    shapes: List[Tuple[int, ...]] = []
-    step = max(1, len(files) // 25)
-    order = [row for start in range(step) for row in range(start, len(files), step)]
-    for row in order:
-        with contextlib.suppress(StampError):
-            shapes.append(read_stamp(folder / files[row].path).shape)
-        if len(shapes) == 25:
-            break
-    return max(shapes, key=shapes.count) if shapes else (1, 1, 1)
-
-
-def _compact(target: Path, rows: List[int], n_pixels: int) -> None:
-    """Move the kept rows together and cut off the rest."""
-    pixels: np.ndarray = np.memmap(target, np.float32, "r+").reshape(-1, n_pixels)
-    for position, row in enumerate(rows):
-        if position != row:
-            pixels[position] = pixels[row]
-    del pixels
-    os.truncate(target, 4 * n_pixels * len(rows))

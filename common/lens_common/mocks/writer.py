@@ -57,7 +57,7 @@ def make_mocks(
     seed: int = 1,
     prior: Prior = PRIOR,
     workers: Optional[int] = None,
-    progress: bool = True,
+    verbose: bool = False,
 ) -> Path:
     """Write a set of mocks in the 2018 layout, half of them lenses.
 
@@ -77,7 +77,7 @@ def make_mocks(
     workers : int, optional
         Processes; by default one a core, fewer for small sets.  With more than one, a script that calls
         this needs the ``if __name__ == "__main__":`` of every program that starts processes.
-    progress : bool
+    verbose : bool
         Show a bar, where stderr is a terminal.
 
     Returns
@@ -105,7 +105,7 @@ def make_mocks(
     pieces = list(_pieces(n_stamps))
     missing = [piece for piece in pieces if not _piece_path(partial, *piece).exists()]
     log.info("simulating %d mocks in %s; %d of %d pieces to do", n_stamps, partial, len(missing), len(pieces))
-    _make_pieces(partial, missing, seed, prior, workers or _default_workers(n_stamps), progress)
+    _make_pieces(partial, missing, seed, prior, workers or _default_workers(n_stamps), verbose)
 
     rows = [row for piece in pieces for row in json.loads(_piece_path(partial, *piece).read_text())]
     _write_catalogue(partial / DATASET_FOLDER / CATALOGUE_NAME, rows)
@@ -188,11 +188,11 @@ def _piece_path(partial: Path, is_lens: bool, start: int, stop: int) -> Path:
 
 
 def _make_pieces(
-    partial: Path, pieces: List[Tuple[bool, int, int]], seed: int, prior: Prior, workers: int, progress: bool
+    partial: Path, pieces: List[Tuple[bool, int, int]], seed: int, prior: Prior, workers: int, verbose: bool
 ) -> None:
     """Make pieces here, or in worker processes; after an interrupt let those under way end."""
     n_missing = sum(stop - start for _, start, stop in pieces)
-    with progress_bar("mocks", n_missing, "stamp", shown=progress) as bar:
+    with progress_bar("mocks", n_missing, "stamp", shown=verbose) as bar:
         if workers == 1:
             for piece in pieces:
                 bar.update(_make_piece(partial, piece, seed, prior))

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from ..data.stamps import Dataset
+from ..data.stamps import Stamps
 from ..errors import UserError
 from ..runs import read_csv, write_csv, write_json
 
@@ -19,14 +19,14 @@ SCORE_COLUMNS = ("id", "path", "fold", "is_lens", "score")
 Table = Dict[str, Dict[str, str]]
 
 
-def write_scores(path: Path, data: Dataset, folds: np.ndarray, scores: np.ndarray, provenance: Dict[str, Any]) -> None:
+def write_scores(path: Path, data: Stamps, folds: np.ndarray, scores: np.ndarray, provenance: Dict[str, Any]) -> None:
     """Write the score table, and beside it where it comes from.
 
     Parameters
     ----------
     path : Path
         Ends in ``.csv``; the JSON takes its place.
-    data : Dataset
+    data : Stamps
         The stamps.
     folds : str array (N,)
         Of the run that scored them; empty for stamps that it does not know.

@@ -8,8 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from lens_common.cli.commands import load_stamps
-from lens_common.data.stamps import Dataset
+from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.progress import progress_bar
 
@@ -65,7 +64,7 @@ def realism(backend: ModuleType, options: argparse.Namespace) -> None:
     folders = {"reference": options.reference, "mock": options.mock}
     if Path(options.reference).resolve() == Path(options.mock).resolve():
         raise UserError(f"--reference and --mock are the same folder, {options.mock}; name two")
-    data = {name: load_stamps(folder) for name, folder in folders.items()}
+    data = {name: load_stamps(folder, verbose=True) for name, folder in folders.items()}
     missing = check_sets(data)
     judged = {name: judge(data, label) for name, label in CLASSES.items() if name not in missing}
     print("\n\n".join([*missing.values(), *(_as_text(name, found) for name, found in judged.items())]))
@@ -73,12 +72,12 @@ def realism(backend: ModuleType, options: argparse.Namespace) -> None:
         print("\n" + ", ".join(map(str, write_report(compose(judged, missing, folders), out))))
 
 
-def check_sets(data: Mapping[str, Dataset]) -> dict[str, str]:
+def check_sets(data: Mapping[str, Stamps]) -> dict[str, str]:
     """See that two sets can be compared.
 
     Parameters
     ----------
-    data : dict of str to Dataset
+    data : dict of str to Stamps
         ``reference`` and ``mock``.
 
     Returns
@@ -93,7 +92,7 @@ def check_sets(data: Mapping[str, Dataset]) -> dict[str, str]:
         both hold.
     """
     reference, mock = data["reference"], data["mock"]
-    shapes = [part.stamps.shape[1:] for part in (reference, mock)]
+    shapes = [part.pixels.shape[1:] for part in (reference, mock)]
     if shapes[0] != shapes[1]:
         raise UserError(
             f"stamps of {reference.folder} have (bands, H, W) = {shapes[0]}, those of {mock.folder} {shapes[1]}; "
@@ -121,9 +120,9 @@ def check_sets(data: Mapping[str, Dataset]) -> dict[str, str]:
     return missing
 
 
-def judge(data: Mapping[str, Dataset], label: int) -> Judged:
+def judge(data: Mapping[str, Stamps], label: int) -> Judged:
     """Measure the stamps of one class and let the forest tell them apart, with progress on stderr."""
-    stamps = {name: part.stamps[part.labels == label] for name, part in data.items()}
+    stamps = {name: part.pixels[part.labels == label] for name, part in data.items()}
     name = next(word for word, value in CLASSES.items() if value == label)
     with progress_bar(f"features of {name}", sum(map(len, stamps.values())), "stamp") as bar:
         features = {key: measure_features(part, bar.update) for key, part in stamps.items()}

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lens_common.cli.commands import read_folds, restore_run
+from lens_common.data.decoding import SET_ASIDE, Outcome, Rejection, examine_stamp, unlike_others
 from lens_common.data.domain import match_stamps, read_domain
 from lens_common.data.headers import StampError
 from lens_common.data.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
-from lens_common.data.stamps import SET_ASIDE, Dataset, Outcome, Rejection, examine_stamp, unlike_others
+from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
 from lens_common.files import replacing
 from lens_common.learning.scaling import scaling_from_dict
@@ -190,15 +191,15 @@ def examine_shard(
         yield Cutout(lost.id, lost.path, None, _no_read), Outcome(None, "", lost)
 
 
-def as_dataset(folder: str, found: list[Found], scale: float | None, zero_point: float | None) -> Dataset:
+def as_dataset(folder: str, found: list[Found], scale: float | None, zero_point: float | None) -> Stamps:
     """The good stamps among some cutouts, as all else of the project takes them."""
     good = [(cutout, outcome) for cutout, outcome in found if outcome.stamp is not None]
-    return Dataset(
+    return Stamps(
         folder=folder,
         ids=np.array([cutout.id for cutout, _ in good]),
         paths=np.array([cutout.path for cutout, _ in good]),
         labels=np.array([-1 if cutout.label is None else int(cutout.label) for cutout, _ in good], np.int8),
-        stamps=np.stack([outcome.stamp for _, outcome in good if outcome.stamp is not None]),
+        pixels=np.stack([outcome.stamp for _, outcome in good if outcome.stamp is not None]),
         digests=np.array([outcome.digest for _, outcome in good]),
         rejected=[outcome.rejection for _, outcome in found if outcome.rejection],
         pixel_scale_arcsec=np.nan if scale is None else scale,
@@ -219,7 +220,7 @@ def _score_block(job: Job, block: list[Found]) -> pa.Table:
     if job.thresholds:
         dropped = apply_filter(data, dict(job.thresholds))
         rejected += dropped
-        data = data.take(np.flatnonzero(~np.isin(data.paths, [row.path for row in dropped])))
+        data = data[~np.isin(data.paths, [row.path for row in dropped])]
     else:
         beyond = flag_stamps(measure_quality(data), THRESHOLDS)
         flags = [",".join(name for name in beyond if beyond[name][row]) for row in range(len(data.ids))]
@@ -230,7 +231,7 @@ def _score_block(job: Job, block: list[Found]) -> pa.Table:
         path=[*map(utf8_text, data.paths)],
         fold=[worker.folds.get(key, "") for key in zip(data.ids, data.digests, strict=True)],
         is_lens=[None if label < 0 else label for label in data.labels.tolist()],
-        score=worker.score(matched.stamps).astype(np.float64),
+        score=worker.score(matched.pixels).astype(np.float64),
         flags=flags[: len(data.ids)],
         digest=data.digests.tolist(),
     )

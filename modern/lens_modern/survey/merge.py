@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lens_common.data.stamps import SET_ASIDE, Rejection
+from lens_common.data.decoding import SET_ASIDE, Rejection
 from lens_common.files import replacing
 from lens_common.runs import write_rejected
 
@@ -31,7 +31,7 @@ class Contents(NamedTuple):
     size : Size
         Of the table that they will make.
     data_hash : str
-        As `lens_common.data.stamps.Dataset.data_hash`.
+        As `lens_common.data.stamps.Stamps.data_hash`.
     repeated : dict of int to int
         Rows whose id an earlier row has, numbered over all parts, and that row.
     n_above : int

@@ -25,9 +25,9 @@ from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 
 from lens_common.data.catalogue import walk_stamps
+from lens_common.data.decoding import decode_stamp, read_stamp_and_header
 from lens_common.data.headers import StampError, card_text, check_counts, read_cards
 from lens_common.data.layout import path_label
-from lens_common.data.stamps import decode_stamp, read_stamp_and_header
 from lens_common.errors import UserError
 
 FITS_BLOCK = 2880  # bytes
@@ -146,8 +146,8 @@ def _read_extensions(path: Path, places: list) -> Iterator[Cutout]:
 
 def _plan_hdf5(path: Path, size: int) -> Iterator[tuple[int, list]]:
     with _as_error(path), h5py.File(path) as file:
-        arrays: dict[str, h5py.Dataset] = {}
-        file.visititems(lambda name, node: arrays.update({name: node} if isinstance(node, h5py.Dataset) else {}))
+        arrays: dict[str, h5py.Stamps] = {}
+        file.visititems(lambda name, node: arrays.update({name: node} if isinstance(node, h5py.Stamps) else {}))
         name = _choose(
             path, {name: array.ndim in (3, 4) and array.dtype.kind in "iuf" for name, array in arrays.items()}
         )

@@ -19,9 +19,10 @@ import torch
 from lens_common import __version__
 from lens_common.cli import positive
 from lens_common.cli.commands import chosen_run, provenance, restore_run
+from lens_common.data.decoding import pixels_of_most
 from lens_common.data.domain import Domain, match_stamps, read_domain, unit_warnings
 from lens_common.data.quality import describe_filter
-from lens_common.data.stamps import Dataset, pixels_of_most
+from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
 from lens_common.files import exclusive
 from lens_common.mocks.simulator import simulate_stamp
@@ -128,7 +129,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     )
 
 
-def _look(plan: Plan, name: str) -> Dataset:
+def _look(plan: Plan, name: str) -> Stamps:
     """Some stamps of a plan, with the shape, pixel scale and zero-point that most of them have."""
     found = plan.sample()
     rejection = found[0][1].rejection
@@ -146,9 +147,9 @@ def _look(plan: Plan, name: str) -> Dataset:
     return as_dataset(name, found, scale, zero_point)
 
 
-def _check(job: Job, data: Dataset, domain: Domain) -> dict[str, float]:
+def _check(job: Job, data: Stamps, domain: Domain) -> dict[str, float]:
     """Judge a reduced precision by the sample and, where the network takes them, by mocks."""
-    stamps, labels = [np.asarray(data.stamps, np.float32)], [data.labels]
+    stamps, labels = [np.asarray(data.pixels, np.float32)], [data.labels]
     if (domain.n_bands, domain.side) == MOCK_SHAPE:
         _say(f"simulating {CHECKED_MOCKS} mocks, to see what {job.precision} does to their scores")
         mocks = [simulate_stamp(number, number % 2 == 0) for number in range(CHECKED_MOCKS)]
@@ -161,7 +162,7 @@ def _check(job: Job, data: Dataset, domain: Domain) -> dict[str, float]:
     return found
 
 
-def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, Any], data: Dataset) -> Job:
+def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, Any], data: Stamps) -> Job:
     """Job for stamps such as `data`; torch computes on a GPU, and in what `PRECISIONS` lacks."""
     on_cpu = torch.empty(0).device.type == "cpu" and about["precision"] in PRECISIONS
     return Job(
@@ -170,7 +171,7 @@ def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, An
         network=str(parts / f"{about['model_hash'][:16]}.xml") if on_cpu else "",
         precision=about["precision"],
         device=options.device,
-        shape=data.stamps.shape[1:],
+        shape=data.pixels.shape[1:],
         pixel_scale_arcsec=None if np.isnan(data.pixel_scale_arcsec) else data.pixel_scale_arcsec,
         zero_point_mag=None if np.isnan(data.zero_point_mag) else data.zero_point_mag,
         resample=options.resample,

@@ -1,0 +1,207 @@
+"""Decoded stamps kept on disk, so that a folder is read and decoded once."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import cache_folder, exclusive
+from ..progress import progress_bar
+from .catalogue import StampFile
+from .decoding import (
+    SET_ASIDE,
+    Outcome,
+    Rejection,
+    examine_stamp,
+    pixels_of_most,
+    read_stamp_and_header,
+    unlike_others,
+)
+from .headers import StampError
+
+LOADER_VERSION = 2
+# Below this many files a second process costs more than it saves.
+FILES_PER_WORKER = 1000
+
+
+def decoded_stamps(
+    folder: Path, files: List[StampFile], workers: Optional[int], verbose: bool
+) -> Tuple[Dict[str, Any], np.ndarray]:
+    """Decode the stamps of a folder, or find them decoded.
+
+    Parameters
+    ----------
+    folder : Path
+        The data set.
+    files : list of StampFile
+        Below it.
+    workers : int, optional
+        Processes; by default one a core, one alone for a small data set.
+    verbose : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    index : dict
+        ``rows`` of the files that gave a stamp, their ``digests``, the ``rejected`` as dicts, ``shape``,
+        ``pixel_scale_arcsec`` and ``zero_point_mag``.
+    pixels : float32 array (N, bands, H, W)
+        Counts; mapped from disk, read-only.
+
+    Raises
+    ------
+    UserError
+        If none can be read, or the cache cannot be written.
+    """
+    cached = _cache_entry(folder, files)
+    index = _read_index(cached)
+    if index is None:
+        _fill_cache(folder, files, cached, workers, verbose)
+        index = json.loads((cached / "index.json").read_text())
+    shape = (len(index["rows"]), *index["shape"])
+    return index, np.memmap(cached / "pixels.f32", np.float32, "r", shape=shape)
+
+
+def _read_index(cached: Path) -> Optional[Dict[str, Any]]:
+    """Index of a whole cache; ``None`` where there is none, or where a hand or a cleaner of /tmp was at it."""
+    try:
+        index = json.loads((cached / "index.json").read_text())
+        n_bytes = 4 * len(index["rows"]) * int(np.prod(index["shape"]))
+        return index if (cached / "pixels.f32").stat().st_size == n_bytes else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _cache_entry(folder: Path, files: Sequence[StampFile]) -> Path:
+    """Where the cache keeps a data set: a folder for its path, and in it one for the state of its files."""
+    path = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    state = hashlib.sha256(f"{LOADER_VERSION}\n".encode())
+    state.update(os.fsencode("".join(f"{f.path}\0{f.size}\0{f.mtime_ns}\n" for f in files)))
+    return cache_folder(f"stamps/{path}") / state.hexdigest()[:16]
+
+
+def _fill_cache(folder: Path, files: List[StampFile], cached: Path, workers: Optional[int], verbose: bool) -> None:
+    """Decode all files into one array on disk; the entry appears when it is complete, and outdated ones go."""
+    building = cached.with_suffix(".partial")
+    with exclusive(cached.parent / ".lock", wait=True):
+        if _read_index(cached):  # another process has just made it
+            return
+        for outdated in cached.parent.iterdir():
+            if outdated.is_dir():
+                shutil.rmtree(outdated, ignore_errors=True)
+        try:
+            building.mkdir()
+            index = _decode(folder, files, _common_shape(folder, files), building / "pixels.f32", workers, verbose)
+            (building / "index.json").write_text(json.dumps(index))
+            os.replace(building, cached)
+        except OSError as error:
+            raise UserError(
+                f"cannot keep the decoded stamps in {cached.parent}: {error.strerror}; "
+                "free some space or point LENS_CACHE at another folder"
+            ) from error
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def _decode(
+    folder: Path,
+    files: List[StampFile],
+    shape: Tuple[int, ...],
+    target: Path,
+    workers: Optional[int],
+    verbose: bool,
+) -> Dict[str, Any]:
+    """Decode every file into an array on disk that holds the good stamps only; return its index."""
+    n_pixels = int(np.prod(shape))
+    with open(target, "wb") as file:
+        # Claims the space now: a full disk under a mapped file is a bus error.
+        os.posix_fallocate(file.fileno(), 0, 4 * n_pixels * len(files))
+    workers = workers or min(os.cpu_count() or 1, -(-len(files) // FILES_PER_WORKER))
+    chunks = [range(start, min(start + 250, len(files))) for start in range(0, len(files), 250)]
+    jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
+    outcomes: List[Outcome] = []
+    with progress_bar("stamps", len(files), "file", shown=verbose) as bar:
+        with ProcessPoolExecutor(workers, get_context("fork")) if workers > 1 else contextlib.nullcontext() as pool:
+            for outcome in pool.map(_decode_chunk, jobs) if pool else map(_decode_chunk, jobs):
+                outcomes.extend(outcome)
+                bar.update(len(outcome))
+    index = {"shape": shape, **_choose(folder, files, outcomes)}
+    _compact(target, index["rows"], n_pixels)
+    return index
+
+
+def _choose(folder: Path, files: List[StampFile], outcomes: List[Outcome]) -> Dict[str, Any]:
+    """Say which stamps make up the data set: those that were read, of the common scale, the first of each id."""
+    rejected = {row: outcome.rejection for row, outcome in enumerate(outcomes) if outcome.rejection}
+    rows = [row for row, outcome in enumerate(outcomes) if outcome.digest]
+    scale, zero_point = pixels_of_most([(files[row].path, outcomes[row]) for row in rows])
+    first_of: Dict[str, int] = {}
+    for row in rows:
+        reason = unlike_others(outcomes[row], scale)
+        if not reason and first_of.setdefault(files[row].id, row) != row:
+            reason = f"same id as {files[first_of[files[row].id]].path}"
+        if reason:
+            rejected[row] = Rejection(files[row].id, files[row].path, SET_ASIDE, 0, reason)
+    rows = sorted(first_of.values())
+    if not rows:
+        first = rejected[min(rejected)]
+        raise UserError(
+            f"none of the {len(files)} files below {folder} gives a stamp; the first, {first.path}: {first.reason}"
+        )
+    return {
+        "rows": rows,
+        "digests": [outcomes[row].digest for row in rows],
+        "rejected": [asdict(rejected[row]) for row in sorted(rejected)],
+        "pixel_scale_arcsec": scale,
+        "zero_point_mag": zero_point,
+    }
+
+
+def _decode_chunk(
+    job: Tuple[Path, List[StampFile], int, Tuple[int, ...], Path],
+) -> List[Outcome]:
+    """Write the stamps of some files at their rows."""
+    folder, files, first_row, shape, target = job
+    pixels: np.ndarray = np.memmap(
+        target, np.float32, "r+", offset=4 * first_row * int(np.prod(shape)), shape=(len(files), *shape)
+    )
+    outcomes: List[Outcome] = []
+    for row, file in enumerate(files):
+        outcome = examine_stamp(file.id, file.path, partial(read_stamp_and_header, folder / file.path), shape)
+        if outcome.stamp is not None:
+            pixels[row] = outcome.stamp
+        outcomes.append(outcome._replace(stamp=None))  # it lies in the file; between processes it need not travel
+    return outcomes
+
+
+def _common_shape(folder: Path, files: List[StampFile]) -> Tuple[int, ...]:
+    """Shape of most of up to 25 readable files, spread over the whole list."""
+    shapes: List[Tuple[int, ...]] = []
+    step = max(1, len(files) // 25)
+    order = [row for start in range(step) for row in range(start, len(files), step)]
+    for row in order:
+        with contextlib.suppress(StampError):
+            shapes.append(read_stamp_and_header(folder / files[row].path)[0].shape)
+        if len(shapes) == 25:
+            break
+    return max(shapes, key=shapes.count) if shapes else (1, 1, 1)
+
+
+def _compact(target: Path, rows: List[int], n_pixels: int) -> None:
+    """Move the kept rows together and cut off the rest."""
+    pixels: np.ndarray = np.memmap(target, np.float32, "r+").reshape(-1, n_pixels)
+    for position, row in enumerate(rows):
+        if position != row:
+            pixels[position] = pixels[row]
+    del pixels
+    os.truncate(target, 4 * n_pixels * len(rows))
