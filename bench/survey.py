@@ -20,10 +20,9 @@ import torch
 from astropy.io import fits
 from measure import alternate, entry, main
 
-from lens_common.cli.commands import restore_run
 from lens_common.mocks.simulator import simulate_stamp
 from lens_common.runs import SHIPPED
-from lens_modern import backend
+from lens_modern import backend, load_shipped
 from lens_modern.survey.engine import Job, open_worker, score_shard, work_off
 from lens_modern.survey.networks import BATCH, CompiledNetwork, write_network
 from lens_modern.survey.plan import Plan
@@ -55,7 +54,7 @@ def cpu(work):
 
 
 def of_network(folder, stamps):
-    estimator, _ = restore_run(backend, str(SHIPPED / "resnet"))
+    estimator = load_shipped("resnet")
     write_network(folder / "network.xml", estimator, "resnet", "bench" + str(os.getpid()))
     scaled = estimator.scaling_.transform(stamps)
     exact, reduced = (CompiledNetwork(folder / "network.xml", kind) for kind in ("float32", "bfloat16"))
@@ -104,7 +103,7 @@ def job_for(folder, model="resnet"):
     parts = folder / f"parts-{model}"
     parts.mkdir(exist_ok=True)
     if not (parts / "network.xml").exists():
-        estimator, _ = restore_run(backend, str(SHIPPED / model))
+        estimator = load_shipped(model)
         write_network(parts / "network.xml", estimator, model, f"bench{os.getpid()}{model}")
     run, network = str(SHIPPED / model), str(parts / "network.xml")
     return Job(str(parts), run, network, "float32", "cpu", (1, 45, 45), None, None, False, ())

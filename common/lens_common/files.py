@@ -1,12 +1,14 @@
-"""Where the project keeps what it can make again, and how a file is written whole or not at all."""
+"""Files: where the project keeps what it can make again, how one is written whole or not at all, JSON and CSV."""
 
 import contextlib
+import csv
 import fcntl
 import io
+import json
 import os
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Iterator, Mapping, Union
+from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -115,3 +117,26 @@ def write_arrays(path: Union[str, Path], arrays: Mapping[str, Any]) -> None:
     np.savez(content, **arrays)
     with replacing(path, "wb") as file:
         file.write(content.getbuffer())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, indented, as a whole or not at all; NaN is refused."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Optional[Sequence[str]] = None) -> None:
+    """Write rows as CSV, as a whole or not at all; the rows name the columns unless these are given."""
+    if columns is None:
+        rows = list(rows)
+    names = list(columns or dict.fromkeys(key for row in rows for key in row))
+    with replacing(path) as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+
+
+def read_csv(path: Path) -> List[Dict[str, str]]:
+    """Rows of a CSV file as dicts of strings."""
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))

@@ -13,52 +13,40 @@ metrics.json       metrics of the test fold, or of the validation stamps where n
 =================  =========================================================
 """
 
-import csv
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
-from dataclasses import asdict
+from dataclasses import MISSING, asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
 import numpy as np
 
 from . import __version__
 from .data.decoding import Rejection
+from .data.domain import NOISE_QUANTILES, Domain
+from .data.layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 from .errors import UserError
-from .files import replacing
+from .files import read_csv, write_csv
 from .learning.training import TrainingSettings
+from .mocks.prior import PRIOR
 
 RUN_FORMAT = 1
+STAMP_COLUMNS = ("id", "path", "fold", "is_lens", "digest")
 # Run directories of the networks that come with this package, by model; see docs/model-card.md.
 SHIPPED = Path(__file__).parent / "shipped"
+# Metrics that every run has stored since format 1; others came later, and are computed from the scores.
+FIRST_METRICS = (
+    *("auroc", "auroc_low", "auroc_high", "auroc_level", "accuracy", "completeness", "purity", "contamination"),
+    *("false_positive_rate", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001", "threshold"),
+    *("n_stamps", "n_lenses", "n_non_lenses"),
+    *("true_positives", "false_positives", "true_negatives", "false_negatives"),
+)
 PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib")
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, indented, as a whole or not at all; NaN is refused."""
-    with replacing(path) as file:
-        file.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Optional[Sequence[str]] = None) -> None:
-    """Write rows as CSV, as a whole or not at all; the rows name the columns unless these are given."""
-    if columns is None:
-        rows = list(rows)
-    names = list(columns or dict.fromkeys(key for row in rows for key in row))
-    with replacing(path) as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
-
-
-def read_csv(path: Path) -> List[Dict[str, str]]:
-    """Rows of a CSV file as dicts of strings."""
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
@@ -82,10 +70,8 @@ def load_weights(path: Path) -> Dict[str, np.ndarray]:
 
 
 def read_settings(config: Mapping[str, Any]) -> TrainingSettings:
-    """Training settings of a run; one that could not be chosen when it was written has the value that it had then."""
-    settings = dict(config["settings"])
-    settings.setdefault("interpolation", "linear" if settings.get("augmented") else "nearest")
-    return TrainingSettings(**settings)
+    """Training settings of a run, from what `read_config` gives."""
+    return TrainingSettings(**config["settings"])
 
 
 def check_pooling(run: Union[str, Path], config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
@@ -118,7 +104,7 @@ def model_hash(weights: Mapping[str, np.ndarray], scaling: Mapping[str, Any]) ->
 
 
 def read_config(run: Union[str, Path]) -> Dict[str, Any]:
-    """Settings of a run.
+    """Settings of a run; what an older version did not write has the value that it had then.
 
     Raises
     ------
@@ -139,7 +125,83 @@ def read_config(run: Union[str, Path]) -> Dict[str, Any]:
             f"{run} was written in format {written}, by version {config.get('version', 'unknown')}; "
             f"this version reads up to format {RUN_FORMAT}: update lens-twins"
         )
-    return config
+    return _with_defaults(config)
+
+
+def _with_defaults(config: Dict[str, Any]) -> Dict[str, Any]:
+    """Fill in what could not be chosen yet when a run was written."""
+    settings = config.get("settings")
+    if isinstance(settings, dict):
+        then = {"interpolation": "linear" if settings.get("augmented") else "nearest"}
+        now = {name: field.default for name, field in TrainingSettings.__dataclass_fields__.items()}
+        known = {name: value for name, value in {**now, **then}.items() if value is not MISSING}
+        config["settings"] = {**known, **settings}
+    return {"mode": "faithful", **config}
+
+
+def read_domain(run: Union[str, Path]) -> Domain:
+    """Read what a run says of the stamps that it was trained on.
+
+    A run older than these entries had, if all its stamps are named as those of 2018 are, their
+    pixel scale and zero-point, and else unknown ones; its noise is taken to be that of the mocks.
+
+    Raises
+    ------
+    UserError
+        If the folder is not a run of ours.
+    """
+    config = read_config(run)
+    data = config.get("data", {})
+    if "noise" not in data:
+        in_layout = all(parse_name(row["path"].rsplit("/", 1)[-1]) for row in read_stamps(run))
+        scale = {"pixel_scale_arcsec": PIXEL_SCALE_ARCSEC, "zero_point_mag": ZERO_POINT_MAG} if in_layout else {}
+        noise = np.interp(NOISE_QUANTILES, PRIOR.sky_sigma_probabilities, PRIOR.sky_sigma_quantiles_counts)
+        data = {**scale, "noise": noise}
+    return Domain(
+        **config["shape"],
+        pixel_scale_arcsec=data.get("pixel_scale_arcsec") or math.nan,
+        zero_point_mag=data.get("zero_point_mag") or math.nan,
+        noise=tuple(data["noise"]),
+        scaling=config.get("scaling", {}).get("name", ""),
+    )
+
+
+def read_stamps(run: Union[str, Path]) -> List[Dict[str, str]]:
+    """Rows of a run's ``stamps.csv``: id, path, fold, is_lens, digest; none where it knows no stamp by name."""
+    path = Path(run) / "stamps.csv"
+    return read_csv(path) if path.exists() else []
+
+
+def shipped_run(model: str) -> Path:
+    """Run directory of the network that ships with the package.
+
+    Raises
+    ------
+    UserError
+        If none of this name ships.
+    """
+    names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    if model not in names:
+        raise UserError(f"no network named {model!r} ships with the package; choose one of {', '.join(names)}")
+    return SHIPPED / model
+
+
+def is_shipped(run: Union[str, Path]) -> bool:
+    """Whether a run directory is that of a network that ships with the package."""
+    return Path(run).parent == SHIPPED
+
+
+def check_model(run: Union[str, Path], model: Optional[str]) -> None:
+    """Refuse a run of another model than the one that was asked for; None asks for none.
+
+    Raises
+    ------
+    UserError
+        Naming both, or if the folder is not a run of ours.
+    """
+    found = read_config(run)["model"]
+    if model and model != found:
+        raise UserError(f"{run} holds a {found}, not a {model}; leave out `model` or name another run")
 
 
 def read_environment(run: Union[str, Path]) -> Dict[str, Any]:

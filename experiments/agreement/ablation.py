@@ -18,12 +18,12 @@ import numpy as np
 from agreement import ROOT, cache_folder, make_data
 
 from lens_common.data.stamps import load_stamps
+from lens_common.files import read_csv, write_csv
 from lens_common.learning.presets import PRESETS
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import make_scaling
 from lens_common.learning.training import TrainingData, predict_in_batches, train_network
 from lens_common.mocks.writer import make_mocks
-from lens_common.runs import read_csv, write_csv
 from lens_common.scores.metrics import auroc
 from lens_modern import backend, idiomatic
 

@@ -24,11 +24,11 @@ from scipy.stats import ttest_ind
 
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
-from lens_common.files import cache_folder
+from lens_common.files import cache_folder, read_csv, write_csv, write_json
 from lens_common.learning.scaling import make_scaling
 from lens_common.mocks.prior import PRIOR, prior_hash
 from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks
-from lens_common.runs import describe_environment, read_csv, write_csv, write_json
+from lens_common.runs import describe_environment
 from lens_common.scores.comparison import bootstrap_difference, delong_test, equivalence_over_seeds
 from lens_common.scores.metrics import auroc
 

@@ -22,14 +22,13 @@ import numpy as np
 
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
-from lens_common.files import cache_folder
+from lens_common.files import cache_folder, read_csv, write_csv
 from lens_common.learning.presets import PRESETS
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import make_scaling
 from lens_common.learning.training import TrainingData, predict_in_batches, train_network
 from lens_common.mocks.prior import PRIOR, prior_hash
 from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks
-from lens_common.runs import read_csv, write_csv
 from lens_common.scores.metrics import evaluate_scores
 from lens_modern import backend, idiomatic, resnet
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
+from lens_common.files import write_json
 from lens_common.learning.batches import draw_batches, make_batch
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import make_scaling
 from lens_common.learning.training import TrainingData, TrainingSettings, predict_in_batches, train_network
-from lens_common.runs import write_json
 
 LEARNING_RATE = 1e-3  # of Keras' RMSprop where none is given, as in 2018
 # Keras clips a probability to these, as float32 has them; beyond them the gradient of the loss is exactly zero.

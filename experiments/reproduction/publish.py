@@ -25,7 +25,8 @@ from lens_common.data.catalogue import read_catalogue
 from lens_common.data.quality import THRESHOLDS, describe_filter, flag_stamps, measure_quality, parse_filter
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
-from lens_common.runs import read_config, write_json
+from lens_common.files import write_json
+from lens_common.runs import read_config
 from lens_common.scores.tables import read_provenance, read_scores
 from lens_modern.report.reading import PARAMETERS
 

@@ -27,7 +27,7 @@ from lens_common import __version__
 from lens_common.data.noise import median_and_noise
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
-from lens_common.runs import write_csv
+from lens_common.files import write_csv
 from lens_common.scores.metrics import auroc, auroc_interval
 from lens_common.scores.tables import write_scores
 

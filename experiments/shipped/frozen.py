@@ -18,10 +18,9 @@ from script import carry_out, pics_mocks
 
 from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
-from lens_common.files import cache_folder, exclusive
+from lens_common.files import cache_folder, exclusive, write_json
 from lens_common.mocks.prior import LEAK_CONTROLLED, PRIOR, FieldPopulation, Prior, SourcePopulation
 from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks, simulate_stamp, stamp_seed
-from lens_common.runs import write_json
 
 RECORD = Path(__file__).with_name("frozen.json")
 SEED, N_STAMPS = 20181, 2000

@@ -22,7 +22,7 @@ from ship import SMALLEST, fit_calibration
 from lens_common.cli.commands import restore_run
 from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
-from lens_common.runs import write_json
+from lens_common.files import write_json
 from lens_common.scores.metrics import evaluate_scores
 from lens_modern import backend
 from lens_modern.report.figures import calibration_error

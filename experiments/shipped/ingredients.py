@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from script import carry_out, out_file, pics_mocks
 
+from lens_common.files import write_json
 from lens_common.mocks.prior import PRIOR, FieldPopulation, Prior, SourcePopulation
 from lens_common.mocks.simulator import simulate_stamp
 from lens_common.mocks.writer import stamp_seed
 from lens_common.progress import progress_bar
-from lens_common.runs import write_json
 from lens_modern.realism.features import FEATURES, measure_features
 from lens_modern.realism.forest import tell_apart
 

@@ -22,9 +22,10 @@ from lens_common.cli.commands import restore_run
 from lens_common.data.catalogue import read_catalogue
 from lens_common.data.quality import THRESHOLDS, flag_stamps, measure_quality
 from lens_common.data.stamps import Stamps
+from lens_common.files import write_json
 from lens_common.learning.presets import MODELS
 from lens_common.progress import progress_bar
-from lens_common.runs import SHIPPED, describe_environment, model_hash, read_config, write_json
+from lens_common.runs import SHIPPED, describe_environment, model_hash, read_config
 from lens_common.scores.metrics import evaluate_scores, roc
 from lens_modern import backend
 from lens_modern.report.figures import Figure, calibration_error, draw_completeness, standalone

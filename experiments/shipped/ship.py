@@ -21,8 +21,8 @@ from script import carry_out
 from sklearn.linear_model import LogisticRegression
 
 from lens_common.errors import UserError
-from lens_common.files import write_arrays
-from lens_common.runs import SHIPPED, load_weights, read_config, read_csv, write_csv, write_json
+from lens_common.files import read_csv, write_arrays, write_csv, write_json
+from lens_common.runs import SHIPPED, load_weights, read_config
 from lens_modern.report.figures import calibration_error
 
 SMALLEST = 1e-7  # of a probability: float32 rounds to 0 and 1, where the logit is infinite

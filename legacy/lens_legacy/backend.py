@@ -21,14 +21,12 @@ import numpy as np
 
 from lens_common.errors import UserError
 from lens_common.files import cache_folder
+from lens_common.learning.models import network_class
 from lens_common.learning.protocol import Network, NetworkShape
 from lens_common.memory import keep_freed_memory
 
-NAME = "legacy"
-NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
-
-# Training settings that a mode replaces, by model.
-MODES: Dict[str, Dict[str, Dict[str, Any]]] = {"faithful": {}}
+NAME, ENGINE = "legacy", "theano"
+MODES = ("faithful",)
 
 # The part of -ffast-math that lets sums and exponentials be vectorised (to 4 units in the last place), a third more
 # speed for the ResNet; without what it does to NaN, infinity and, for the whole process, to denormal numbers.
@@ -122,7 +120,7 @@ def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float
     Parameters
     ----------
     model : str
-        A key of `NETWORKS`.
+        A key of `lens_common.learning.models.MODELS`.
     shape : NetworkShape
         Bands and side of the stamps.
     seed : int
@@ -135,12 +133,14 @@ def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float
     Network
         Implements the twin protocol.
     """
-    if model not in NETWORKS:
-        raise UserError(f"no model named {model!r}; choose one of {', '.join(NETWORKS)}")
     if "theano" not in sys.modules:
         prepare()
-    module = importlib.import_module(f"{__package__}.{model}")
-    return getattr(module, NETWORKS[model])(shape, seed, lens_weight)
+    return network_class(model, NAME)(shape, seed, lens_weight=lens_weight)
+
+
+def mode() -> str:
+    """How networks are trained: one of `MODES`."""
+    return "faithful"
 
 
 def describe() -> Dict[str, Any]:

@@ -1,3 +1,19 @@
 """The PyTorch twin of the 2018 stack."""
 
+from types import ModuleType
+from typing import ClassVar
+
+from lens_common.learning.classifier import LensClassifier as _LensClassifier
+
+from . import backend
+
+__all__ = ["LensClassifier", "backend", "load_shipped"]
 __version__ = "0.1.0"
+
+
+class LensClassifier(_LensClassifier):  # noqa: D101  its docstring is that of the common one
+    __doc__ = _LensClassifier.__doc__
+    backend: ClassVar[ModuleType] = backend
+
+
+load_shipped = LensClassifier.load_shipped

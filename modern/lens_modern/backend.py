@@ -1,7 +1,6 @@
 """The framework: how it is set up, what it is, and which networks it builds."""
 
 import argparse
-import importlib
 import os
 import platform
 from typing import Any
@@ -10,22 +9,14 @@ import numpy as np
 import torch
 
 from lens_common.errors import UserError
+from lens_common.learning.models import network_class
 from lens_common.learning.protocol import Network, NetworkShape
 from lens_common.memory import keep_freed_memory
 
 from .idiomatic import in_bfloat16
 
-NAME = "modern"
-NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
-
-# Training settings that a mode replaces, by model.
-MODES: dict[str, dict[str, dict[str, Any]]] = {
-    "faithful": {},
-    "idiomatic": {
-        "resnet": {"schedule": "one-cycle", "learning_rate": 3e-3, "patience": 10},
-        "cnn": {"schedule": "one-cycle", "learning_rate": 3e-3},  # early stopping loses: docs/differences.md
-    },
-}
+NAME, ENGINE = "modern", "torch"
+MODES = ("faithful", "idiomatic")
 _PRECISIONS = ("auto", "float32", "bfloat16", "float64")
 
 # What `prepare` was told last; empty before.
@@ -85,7 +76,7 @@ def prepare(
         Whether convolutions and matrix products run in bfloat16; None: in idiomatic mode, where
         the processor computes in it.
     mode : str
-        A key of `MODES`.
+        One of `MODES`.
 
     Raises
     ------
@@ -98,7 +89,7 @@ def prepare(
         torch.zeros(1, device=device).numpy(force=True)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"torch cannot use the device {device!r}: {reason}; name another with --device") from error
+        raise UserError(f"torch cannot use the device {device!r}: {reason}; name another as `device`") from error
     if device != "cpu" or _chosen.get("device", "cpu") != "cpu":  # it slows every call down a little
         torch.set_default_device(device)
     keep_freed_memory()
@@ -116,7 +107,7 @@ def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float
     Parameters
     ----------
     model : str
-        A key of `NETWORKS`.
+        A key of `lens_common.learning.models.MODELS`.
     shape : NetworkShape
         Bands and side of the stamps.
     seed : int
@@ -129,18 +120,17 @@ def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float
     Network
         Implements the twin protocol.
     """
-    if model not in NETWORKS:
-        raise UserError(f"no model named {model!r}; choose one of {', '.join(NETWORKS)}")
     if not _chosen:
         prepare()
-    idiomatic = _chosen["mode"] == "idiomatic"
-    module = importlib.import_module(f"{__package__}.{'idiomatic' if idiomatic else model}")
-    network = getattr(module, f"{'Idiomatic' if idiomatic else ''}{NETWORKS[model]}")(
-        shape, seed, lens_weight=lens_weight
-    )
+    network = network_class(model, "idiomatic" if mode() == "idiomatic" else NAME)(shape, seed, lens_weight=lens_weight)
     if _chosen["bfloat16"]:
         network._logits = in_bfloat16(network._logits, torch.device(_chosen["device"]).type)
     return network
+
+
+def mode() -> str:
+    """How networks are trained: one of `MODES`."""
+    return str(_chosen.get("mode", "faithful"))
 
 
 def describe() -> dict[str, Any]:

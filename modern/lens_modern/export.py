@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lens_common.cli.commands import restore_run
 from lens_common.data.noise import SIGMA_PER_MAD
 from lens_common.errors import UserError
 from lens_common.files import replacing
 from lens_common.learning import scaling as scalings
+from lens_common.learning.classifier import LensClassifier
 from lens_common.learning.protocol import NetworkShape
-from lens_common.runs import model_hash, read_config
+from lens_common.runs import read_config
 
 N_CHECKED = 64
 TOLERANCE = 1e-5  # of a probability; float32 sums in another order differ by about 1e-7
@@ -50,17 +50,17 @@ def export(backend: ModuleType, options: argparse.Namespace) -> None:
         raise UserError(f"--out must end in .onnx, got {out}")
     onnx, onnxruntime = _import_packages()
     backend.prepare(device="cpu")  # what onnxruntime is compared with
-    estimator, weights = restore_run(backend, options.run)
-    stamps = draw_stamps(estimator.shape_)
-    expected = estimator.predict_proba(stamps)[:, 1]
+    classifier = LensClassifier.of(backend).load(options.run)
+    stamps = draw_stamps(classifier.shape_)
+    expected = classifier.predict_proba(stamps)[:, 1]
     config = read_config(options.run)
-    scorer = Scorer(config["model"], estimator.network_, estimator.scaling_)
+    scorer = Scorer(config["model"], classifier.network_, classifier.scaling_)
     model = _to_onnx(scorer, torch.from_numpy(stamps[:2]))
     model.doc_string = (
         "Input: stamps in counts, finite, float32 (N, bands, side, side), any N. "
         "Output: probability that each holds a lens, float32 (N,)."
     )
-    about = {"model": config["model"], "model_hash": model_hash(weights, config["scaling"])}
+    about = {"model": config["model"], "model_hash": classifier.model_hash_}
     onnx.helper.set_model_props(model, {**about, "scaling": json.dumps(config["scaling"]), "input_unit": "counts"})
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out, "wb") as file:

@@ -9,9 +9,10 @@ import pytest
 from scipy.special import erf
 
 from lens_common.cli import run_command_line
-from lens_common.data.domain import describe_stamps, read_domain, resample_stamps
+from lens_common.data.domain import describe_stamps, resample_stamps
 from lens_common.data.stamps import load_stamps
 from lens_common.learning.training import TrainingSettings
+from lens_common.runs import read_domain
 
 SIDE, NOISE = 9, 3.5
 SCALE = "PIXSCALE= {}"
@@ -71,7 +72,13 @@ def stamps(tmp_path, cache, write_stamp):
 def command(folder, run, tmp_path, *flags, verb="score", build=lambda *_: Watched()):
     """Exit status of the command line, with a network of no framework."""
     backend = SimpleNamespace(
-        NAME="test", add_options=lambda *_, **__: None, configure=lambda _: None, describe=dict, build_network=build
+        NAME="test",
+        ENGINE="none",
+        add_options=lambda *_, **__: None,
+        configure=lambda _: None,
+        describe=dict,
+        mode=lambda: "faithful",
+        build_network=build,
     )
     arguments = {
         "score": ["score", folder, "--run", run, "--out", tmp_path / "scores.csv"],
@@ -231,7 +238,8 @@ def test_another_zero_point_is_warned_of_with_both_values_and_the_factor(run, st
 
 
 @pytest.mark.parametrize(
-    ("scaling", "words"), [("raw", "raw, leaves a common factor in"), ("sigma", "sigma, takes a common factor off")]
+    ("scaling", "words"),
+    [("raw", "raw, is sensitive to a constant factor"), ("sigma", "sigma, is insensitive to a constant factor")],
 )
 def test_a_warning_says_whether_the_scaling_takes_a_factor_off(scaling, words, run, stamps, tmp_path, capsys):
     folder, _ = stamps(cards=[ZERO_POINT.format(25)])

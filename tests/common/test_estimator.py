@@ -1,19 +1,29 @@
 """The estimator keeps scikit-learn's conventions, whatever network it drives."""
 
-from dataclasses import replace
+import pickle
+import sys
+from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from lens_common.data.decoding import pixel_digest
 from lens_common.errors import UserError
 from lens_common.learning.classifier import LensClassifier
+from lens_common.learning.models import MODELS, Model
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import Sigma
 from lens_common.learning.training import TrainingSettings
+from lens_common.runs import read_stamps
 
 SETTINGS = TrainingSettings(epochs=30, batch_size=10, learning_rate=0.02, scaling="sigma")
+TINY = Model("Tiny", "logistic regression", {"test": "not imported"}, {"demo": SETTINGS})
 
 
 def make_stamps(n_stamps=40, n_bands=1, seed=0):
@@ -28,14 +38,32 @@ def make_stamps(n_stamps=40, n_bands=1, seed=0):
 X, Y = make_stamps()
 
 
+def backend_of(build_network):
+    """A twin's backend without a framework."""
+    return SimpleNamespace(
+        NAME="test", build_network=build_network, mode=lambda: "faithful", describe=lambda: {"python": "3"}
+    )
+
+
+class TinyClassifier(LensClassifier):
+    """A twin's classifier, on the tiny network."""
+
+    backend = backend_of(lambda *given: TINY_NETWORK[0](*given))
+
+
+TINY_NETWORK = []
+
+
+@pytest.fixture(autouse=True)
+def _tiny_model(monkeypatch, build_tiny_network):
+    monkeypatch.setitem(MODELS, "tiny", TINY)
+    monkeypatch.setattr(sys.modules[__name__], "TINY_NETWORK", [build_tiny_network])
+
+
 @pytest.fixture
-def new_estimator(build_tiny_network):
+def new_estimator():
     """Return a builder of an estimator with the tiny network."""
-
-    def build(**parameters):
-        return LensClassifier(build_tiny_network, **{"model": "tiny", "settings": SETTINGS, "seed": 3, **parameters})
-
-    return build
+    return lambda **parameters: TinyClassifier("tiny", **{"seed": 3, **parameters})
 
 
 @pytest.fixture
@@ -51,7 +79,7 @@ def test_a_weight_of_the_lenses_is_handed_to_the_network_and_only_where_it_is_no
         return Fixed(*given)
 
     for weight in (1.0, 2.5):
-        LensClassifier(build, "tiny", replace(SETTINGS, epochs=1, lens_weight=weight), 3).fit(X, Y)
+        LensClassifier.of(backend_of(build))("tiny", epochs=1, lens_weight=weight, seed=3).fit(X, Y)
     assert built == [{}, {"lens_weight": 2.5}]
 
 
@@ -75,26 +103,22 @@ class Fixed:
 
 
 def fixed_estimator(**parameters):
-    settings = replace(SETTINGS, epochs=1, scaling="raw")
-    return LensClassifier(Fixed, **{"model": "tiny", "settings": settings, "seed": 3, **parameters})
+    return LensClassifier.of(backend_of(Fixed))("tiny", epochs=1, scaling="raw", seed=3, **parameters)
 
 
 def test_it_is_a_classifier_to_scikit_learn(new_estimator):
     assert is_classifier(new_estimator())
 
 
-def test_its_parameters_are_those_of_its_constructor(new_estimator, build_tiny_network):
-    assert new_estimator(checkpoint="c.npz").get_params() == {
-        "build_network": build_tiny_network,
-        "model": "tiny",
-        "settings": SETTINGS,
-        "seed": 3,
-        "checkpoint": "c.npz",
-    }
+def test_its_parameters_are_those_of_its_constructor(new_estimator):
+    parameters = new_estimator(checkpoint="c.npz", epochs=4).get_params()
+    given = {key: value for key, value in parameters.items() if value not in (None, (), False)}
+    assert given == {"model": "tiny", "preset": "demo", "seed": 3, "checkpoint": "c.npz", "epochs": 4}
+    assert set(parameters) >= {field.name for field in fields(TrainingSettings)}
 
 
 def test_its_parameters_can_be_set(new_estimator):
-    assert new_estimator().set_params(seed=8).seed == 8
+    assert new_estimator().set_params(seed=8, epochs=3).training_settings() == replace(SETTINGS, epochs=3)
 
 
 def test_a_clone_has_the_parameters_and_nothing_learned(fitted):
@@ -167,7 +191,7 @@ def test_the_network_is_built_for_the_stamps_it_gets():
 
 
 def test_the_scaling_is_fitted_on_the_training_stamps_alone(new_estimator):
-    estimator = new_estimator(settings=replace(SETTINGS, scaling="deeplens"))
+    estimator = new_estimator(scaling="deeplens")
     constant = np.full((40, 1, 5, 5), 7, np.float32)
     estimator.fit(constant, Y, validation=(constant + 1000, Y))
     assert estimator.scaling_.mean == (7.0,)
@@ -180,16 +204,14 @@ def test_validation_stamps_are_scaled_and_watched_in_each_epoch(new_estimator):
         seen.append((labels.tolist(), len(scores)))
         return {}
 
-    estimator = new_estimator(settings=replace(SETTINGS, epochs=2)).fit(
-        X, Y, validation=(X[:6], Y[:6]), monitor=monitor
-    )
+    estimator = new_estimator(epochs=2).fit(X, Y, validation=(X[:6], Y[:6]), monitor=monitor)
     assert seen == 2 * [([True, False] * 3, 6)]
     assert "validation_accuracy" in estimator.history_[0]
 
 
 @pytest.mark.parametrize("scaling", ["raw", "sigma", "arcsinh", "sign-clip", "deeplens"])
 def test_no_validation_stamps_are_needed(new_estimator, scaling):
-    estimator = new_estimator(settings=replace(SETTINGS, epochs=1, scaling=scaling)).fit(X, Y)
+    estimator = new_estimator(epochs=1, scaling=scaling).fit(X, Y)
     assert [row["epoch"] for row in estimator.history_] == [1]
 
 
@@ -242,4 +264,73 @@ def test_one_class_alone_is_refused(new_estimator):
 
 def test_an_unknown_scaling_is_refused(new_estimator):
     with pytest.raises(UserError, match="no scaling named 'log'"):
-        new_estimator(settings=replace(SETTINGS, scaling="log")).fit(X, Y)
+        new_estimator(scaling="log").fit(X, Y)
+
+
+def test_pickling_keeps_what_was_learned(fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert again.history_ == fitted.history_
+
+
+def test_labels_come_back_as_they_were_given(new_estimator):
+    assert new_estimator().fit(X, Y.astype(int)).predict(X).dtype.kind == "i"
+    assert new_estimator().fit(X, Y).predict(X).dtype == bool
+
+
+def test_it_works_in_a_grid_search_of_cross_validations(new_estimator):
+    search = GridSearchCV(new_estimator(), {"epochs": [1, 30]}, cv=2, scoring="roc_auc").fit(X, Y)
+    assert search.best_params_ == {"epochs": 30}
+    assert search.best_score_ > 0.9
+
+
+def test_it_works_at_the_end_of_a_pipeline(fitted, new_estimator):
+    pipeline = Pipeline([("brighter", FunctionTransformer(lambda stamps: 2 * stamps)), ("finder", new_estimator())])
+    scores = pipeline.fit(X, Y).predict_proba(X)  # sigma takes a factor off again
+    assert scores == pytest.approx(fitted.predict_proba(X), abs=1e-6)
+
+
+def test_a_preset_gives_its_settings_and_what_is_given_replaces_them():
+    finder = LensClassifier.of(backend_of(None)).from_preset("study-2000", "cnn", defects=["raw_pixels"], epochs=4)
+    settings = finder.training_settings()
+    assert (settings.batch_size, settings.scaling, settings.epochs) == (194, "raw", 4)
+    with pytest.raises(UserError, match="no preset named 'study-7' for the cnn; choose one of demo"):
+        LensClassifier.of(backend_of(None)).from_preset("study-7", "cnn")
+
+
+def test_a_library_call_prints_nothing_and_progress_shows_where_it_is_asked_for(new_estimator, capfd):
+    new_estimator().fit(X, Y, validation=(X, Y)).predict_proba(X)
+    assert capfd.readouterr() == ("", "")
+    new_estimator(verbose=True, epochs=2).fit(X, Y)
+    assert "epoch 2/2  loss" in capfd.readouterr().err
+
+
+def test_a_saved_classifier_is_loaded_with_its_scores_settings_and_history(fitted, tmp_path):
+    assert fitted.save(tmp_path / "run") == tmp_path / "run"
+    again = TinyClassifier.load(tmp_path / "run")
+    assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert (again.training_settings(), again.model_hash_) == (SETTINGS, fitted.model_hash_)
+    assert [row["loss"] for row in again.history_] == [row["loss"] for row in fitted.history_]
+    assert clone(again).fit(X, Y).model_hash_ == fitted.model_hash_
+
+
+def test_a_saved_run_knows_the_stamps_that_it_was_given_ids_of(new_estimator, tmp_path):
+    run = new_estimator().fit(X, Y, ids=[f"stamp{row}" for row in range(40)]).save(tmp_path / "run")
+    rows = read_stamps(run)
+    assert [row["id"] for row in rows] == [f"stamp{row}" for row in range(40)]
+    assert {row["fold"] for row in rows} == {"train"}
+    assert rows[0]["digest"] == pixel_digest(X[0])
+
+
+def test_saving_writes_again_what_it_wrote_and_no_other_files(fitted, tmp_path):
+    run = fitted.save(tmp_path / "run")
+    fitted.save(run)
+    (run / "metrics.json").write_text("{}")
+    with pytest.raises(UserError, match="holds other files, metrics.json among them; choose an empty or a new folder"):
+        fitted.save(run)
+
+
+def test_a_classifier_that_has_not_learned_is_not_saved(new_estimator, tmp_path):
+    with pytest.raises(NotFittedError):
+        new_estimator().save(tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -170,7 +170,7 @@ def test_study_stands_for_all_that_was_wrong_with_that_run(preset, model, expect
 
 @pytest.mark.parametrize("preset", ["demo", "deeplens"])
 def test_study_needs_a_preset_of_the_study(preset):
-    with pytest.raises(UserError, match="--defects study goes with a preset of the study; choose study-200"):
+    with pytest.raises(UserError, match="`defects` study goes with a preset of the study; choose `preset` study-200"):
         resolve_defects(["study"], PRESETS[preset], "resnet")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lens_common import files as folders
+from lens_common.cli.signals import collected_signals
 from lens_common.errors import Interrupted, UserError
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.training import (
@@ -55,7 +56,7 @@ def new_checkpoint(path, settings=SETTINGS, seed=SEED, data=DATA, seconds_betwee
 
 def train(network, path=None, **options):
     checkpoint = new_checkpoint(path, **options) if path else None
-    return train_network(network, DATA, SETTINGS, SEED, checkpoint)
+    return train_network(network, DATA, SETTINGS, SEED, checkpoint, catching=collected_signals)
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ def test_a_learning_rate_that_is_not_above_zero_is_refused(rate):
 
 
 def test_a_batch_that_cannot_be_filled_is_refused_with_both_numbers(new_network):
-    with pytest.raises(UserError, match="no batch of 23 can be filled from 22 training stamps; lower --batch-size"):
+    with pytest.raises(UserError, match="no batch of 23 can be filled from 22 training stamps; lower `batch_size`"):
         train_network(new_network(), DATA, replace(SETTINGS, batch_size=23, drop_tail=True), SEED)
 
 

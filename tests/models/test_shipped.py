@@ -11,13 +11,13 @@ from idiomatic import dihedral, mean_logit
 from scipy.special import expit
 from ship import fit_calibration
 
-from lens_common.cli.commands import restore_run
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
+from lens_common.files import write_csv
 from lens_common.mocks.writer import make_mocks, stamp_seed
-from lens_common.runs import SHIPPED, read_config, write_csv
+from lens_common.runs import SHIPPED, read_config
 from lens_common.scores.metrics import auroc
-from lens_modern import backend
+from lens_modern import backend, load_shipped
 
 # What is promised of the 100 PICS mocks.
 FLOORS = {"resnet": 0.955, "cnn": 0.91}
@@ -27,7 +27,7 @@ RECORD = json.loads(frozen.RECORD.read_text())
 @pytest.fixture(scope="module")
 def score():
     backend.prepare(device="cpu")
-    estimators = {model: restore_run(backend, str(SHIPPED / model))[0] for model in FLOORS}
+    estimators = {model: load_shipped(model) for model in FLOORS}
     return lambda model, stamps: estimators[model].predict_proba(stamps)[:, 1]
 
 

@@ -7,12 +7,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from lens_common.learning.classifier import LensClassifier
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import SCALINGS, Raw, make_scaling, scaling_to_dict
 from lens_common.learning.training import TrainingSettings
 from lens_common.runs import model_hash
-from lens_modern import backend, export
+from lens_modern import LensClassifier, backend, export
 from lens_modern.cli import main
 
 LABELS = np.arange(16) % 2 == 0
@@ -34,7 +33,7 @@ def draw_counts(n_bands, side):
 def trained(model, scaling, n_bands=1, side=45):
     """An estimator whose network is as sane as after a training: batch norm has seen stamps, no score saturates."""
     counts = draw_counts(n_bands, side)
-    estimator = LensClassifier(backend.build_network, model, SETTINGS)
+    estimator = LensClassifier(model)
     estimator.shape_ = NetworkShape(n_bands, side)
     estimator.scaling_ = make_scaling(scaling).fit(counts)
     estimator.network_ = backend.build_network(model, estimator.shape_, 1)

@@ -13,10 +13,9 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from lens_common.cli.commands import restore_run
 from lens_common.data.stamps import load_stamps
 from lens_common.runs import SHIPPED
-from lens_modern import backend
+from lens_modern import backend, load_shipped
 from lens_modern.cli import main
 
 # `make thorough` repeats the PICS mocks to 100,000.
@@ -65,7 +64,7 @@ def rows(pics):
 def expected(pics, rows):
     """What torch says of them, eagerly."""
     backend.prepare(device="cpu")
-    estimator, _ = restore_run(backend, str(SHIPPED / "cnn"))
+    estimator = load_shipped("cnn")
     return estimator.predict_proba(pics.pixels)[:, 1][rows]
 
 
@@ -256,7 +255,7 @@ def test_the_scale_that_a_file_states_is_checked(pics, tmp_path, capsys):
 
 def cut_scores(pics):
     backend.prepare(device="cpu")
-    estimator, _ = restore_run(backend, str(SHIPPED / "cnn"))
+    estimator = load_shipped("cnn")
     return estimator.predict_proba(pics.pixels[:5])[:, 1]
 
 

@@ -9,8 +9,9 @@ import time
 import numpy as np
 import pytest
 
+from lens_common.files import read_csv
 from lens_common.mocks.writer import make_mocks
-from lens_common.runs import load_weights, read_csv
+from lens_common.runs import load_weights
 
 from .conftest import PYTHON
 from .test_parity import NULL_GRADIENT, relative_error

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lens_common.cli import commands
+from lens_common import runs
+from lens_common.files import read_csv
 from lens_common.learning.classifier import LensClassifier
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import Raw
 from lens_common.learning.training import TrainingSettings
-from lens_common.runs import SHIPPED, read_csv
+from lens_common.runs import SHIPPED
 
 SIDE = "legacy" if sys.version_info < (3, 9) else "modern"
 backend, main = import_module(f"lens_{SIDE}.backend"), import_module(f"lens_{SIDE}.cli").main
@@ -43,13 +44,13 @@ def shipped(tmp_path, monkeypatch):
     (folder / "cnn" / "config.json").write_text(json.dumps({**config, "shape": {"n_bands": 1, "side": 45}}))
     (folder / "cnn" / "stamps.csv").write_text("id,path,fold,is_lens,digest\n")
     np.savez(folder / "cnn" / "weights.npz", **backend.build_network("cnn", NetworkShape(1, 45), 1).get_weights())
-    monkeypatch.setattr(commands, "SHIPPED", folder)
+    monkeypatch.setattr(runs, "SHIPPED", folder)
     return folder
 
 
 def probabilities(stamps):
     """What the CNN of `shipped` says, without the command line."""
-    estimator = LensClassifier(backend.build_network, "cnn", SETTINGS)
+    estimator = LensClassifier.of(backend)("cnn")
     estimator.network_ = backend.build_network("cnn", NetworkShape(1, 45), 1)
     estimator.shape_, estimator.scaling_ = NetworkShape(1, 45), Raw()
     return estimator.predict_proba(stamps)[:, 1]

@@ -7,15 +7,31 @@ from typing import List
 
 import numpy as np
 
-from ..data.stamps import Stamps, load_stamps
+from ..data.stamps import load_stamps
 from ..drawing import plots
 from ..errors import UserError
 from ..files import write_arrays
-from ..progress import progress_bar
-from ..scores.occlusion import occlusion_maps
-from .commands import chosen_run, fit_to_run, restore_run
+from ..learning.classifier import LensClassifier
+from ..runs import check_model
+from ..scores.occlusion import map_stamps, pick_stamps
+from ..trials import fit_to_run
+from .options import AddVerb, add_network, add_resample, check_ending, chosen_run, positive
 
 MOST_DRAWN = plots.MOST_STAMPS // 2  # a stamp and its map beside it
+
+
+def add_verb(verb: AddVerb) -> None:
+    """Add ``maps`` to a command line."""
+    parser = verb("maps", "map what the scores of some stamps rest on", "cutouts/ --most 12 --out maps.png", maps)
+    parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
+    add_network(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--ids", metavar="FILE", help="text file that names the stamps, one id a line")
+    which.add_argument(
+        "--most", type=positive, default=12, metavar="N", help="the N of the highest scores; default %(default)s"
+    )
+    add_resample(parser)
+    parser.add_argument("--out", required=True, metavar="FILE.png", help="the picture; FILE.npz holds all arrays")
 
 
 def maps(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -24,36 +40,25 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     The arrays are ids (n,), scores float64 (n,) in [0, 1], stamps float32 (n, bands, H, W) in counts, and maps
     float32 (n, H, W) in [-1, 1]; see `lens_common.scores.occlusion`.
     """
-    out = Path(options.out)
-    if out.suffix != ".png":
-        raise UserError(f"--out must end in .png, got {out}")
-    data = fit_to_run(load_stamps(options.data, verbose=True), chosen_run(options), options.resample)
-    wanted = pick_stamps(data, read_ids(Path(options.ids))) if options.ids else None
-    estimator, _ = restore_run(backend, chosen_run(options), options.model)
+    check_ending(options.out, ".png")
+    out, run = Path(options.out), chosen_run(options)
+    check_model(run, options.model)
+    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample)
+    ids = read_ids(Path(options.ids)) if options.ids else None
+    if ids:
+        pick_stamps(stamps, ids)  # before the network is built, which takes a while
+    classifier = LensClassifier.of(backend).load(run)
 
-    def score(stamps: np.ndarray) -> np.ndarray:
-        return estimator.predict_proba(stamps)[:, 1]
+    def score(pixels: np.ndarray) -> np.ndarray:
+        return classifier.predict_proba(pixels)[:, 1]
 
-    chosen = data if wanted is None else wanted
-    scores = score(chosen.pixels)
-    if wanted is None:
-        rows = np.argsort(-scores, kind="stable")[: options.most]
-        chosen, scores = data[rows], scores[rows]
-    found = np.empty((len(scores), *chosen.pixels.shape[2:]), np.float32)
-    with progress_bar("occlusion maps", len(scores), "stamp") as bar:
-        for row in range(len(scores)):
-            found[row] = occlusion_maps(score, chosen.pixels[row : row + 1])[0]
-            bar.update()
+    chosen, scores, occlusions = map_stamps(score, stamps, ids, options.most, verbose=True)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_arrays(
-        out.with_suffix(".npz"),
-        {"ids": chosen.ids, "scores": scores, "stamps": np.array(chosen.pixels), "maps": found},
-    )
-    drawn = slice(MOST_DRAWN)
-    titles = [f"{stamp_id}\nscore {value:.3f}" for stamp_id, value in zip(chosen.ids[drawn], scores[drawn])]
-    plots.plot_maps(
-        out, chosen.pixels[drawn], found[drawn], titles, f"{Path(data.folder).name}: what the scores rest on"
-    )
+    arrays = {"ids": chosen.ids, "scores": scores, "stamps": np.array(chosen.pixels), "maps": occlusions}
+    write_arrays(out.with_suffix(".npz"), arrays)
+    titles = [f"{stamp_id}\nscore {value:.3f}" for stamp_id, value in zip(chosen.ids, scores)][:MOST_DRAWN]
+    heading = f"{Path(stamps.folder).name}: what the scores rest on"
+    plots.plot_maps(out, chosen.pixels[:MOST_DRAWN], occlusions[:MOST_DRAWN], titles, heading)
     print(f"{len(scores)} stamps mapped: wrote {out} and {out.with_suffix('.npz').name}")
 
 
@@ -66,28 +71,10 @@ def read_ids(path: Path) -> List[str]:
         If the file cannot be read, or names none.
     """
     try:
-        ids = path.read_text().split("\n")
+        lines = path.read_text().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the ids in {path}: {error}; write one id a line") from error
-    ids = [line.strip() for line in ids if line.strip()]
+    ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise UserError(f"{path} names no stamp; write one id a line, such as lensed_outputs/0/lensed_0")
     return ids
-
-
-def pick_stamps(data: Stamps, ids: List[str]) -> Stamps:
-    """Keep the stamps of these ids, in their order.
-
-    Raises
-    ------
-    UserError
-        Naming the first that the data set lacks.
-    """
-    row_of = {stamp_id: row for row, stamp_id in enumerate(data.ids)}
-    unknown = [stamp_id for stamp_id in ids if stamp_id not in row_of]
-    if unknown:
-        raise UserError(
-            f"{len(unknown)} of {len(ids)} ids are not in {data.folder}, {unknown[0]!r} the first; "
-            f"write them as {data.ids[0]}, or name the data set they are from"
-        )
-    return data[np.array([row_of[stamp_id] for stamp_id in ids])]

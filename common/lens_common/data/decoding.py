@@ -259,6 +259,11 @@ def repair_stamp(stamp: np.ndarray) -> Tuple[np.ndarray, int]:
     return np.where(bad, median, stamp).astype(np.float32), n_nonfinite
 
 
+def pixel_digest(stamp: np.ndarray) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a stamp's float32 pixels."""
+    return hashlib.sha256(np.asarray(stamp, "<f4").tobytes()).hexdigest()[:16]
+
+
 def examine_stamp(
     stamp_id: str, path: str, read: Callable[[], Tuple[np.ndarray, bytes]], shape: Optional[Tuple[int, ...]] = None
 ) -> Outcome:
@@ -283,7 +288,7 @@ def examine_stamp(
         scale, zero_point = read_pixels(header)
     except StampError as error:
         return Outcome(None, "", Rejection(stamp_id, path, SET_ASIDE, n_nonfinite, str(error)))
-    digest = hashlib.sha256(stamp.astype("<f4").tobytes()).hexdigest()[:16]
+    digest = pixel_digest(stamp)
     reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
     repaired = Rejection(stamp_id, path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None
     return Outcome(stamp, digest, repaired, scale, zero_point)

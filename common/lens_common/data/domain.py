@@ -2,17 +2,13 @@
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from ..errors import UserError
-from ..mocks.prior import PRIOR
-from ..runs import read_config, read_csv
 from .headers import TOLERANCE, differs
-from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 from .noise import median_and_noise
 from .stamps import Stamps
 
@@ -63,35 +59,14 @@ def describe_stamps(data: Stamps, rows: np.ndarray) -> Dict[str, Any]:
         ``pixel_scale_arcsec`` and ``zero_point_mag``, ``None`` where unknown, and ``noise``; ready for JSON.
     """
     known = {key: getattr(data, key) for key in ("pixel_scale_arcsec", "zero_point_mag")}
-    noise = np.quantile(_noise(data.pixels, rows), NOISE_QUANTILES)
-    return {**{key: None if math.isnan(value) else value for key, value in known.items()}, "noise": noise.tolist()}
+    scale = {key: None if math.isnan(value) else value for key, value in known.items()}
+    return {**scale, **describe_pixels(data.pixels, rows)}
 
 
-def read_domain(run: Union[str, Path]) -> Domain:
-    """Read what a run says of the stamps that it was trained on.
-
-    A run older than these entries had, if all its stamps are named as those of 2018 are, their
-    pixel scale and zero-point, and else unknown ones; its noise is taken to be that of the mocks.
-
-    Raises
-    ------
-    UserError
-        If the folder is not a run of ours.
-    """
-    config = read_config(run)
-    data = config.get("data", {})
-    if "noise" not in data:
-        in_layout = all(parse_name(row["path"].rsplit("/", 1)[-1]) for row in read_csv(Path(run) / "stamps.csv"))
-        known = {"pixel_scale_arcsec": PIXEL_SCALE_ARCSEC, "zero_point_mag": ZERO_POINT_MAG} if in_layout else {}
-        noise = np.interp(NOISE_QUANTILES, PRIOR.sky_sigma_probabilities, PRIOR.sky_sigma_quantiles_counts)
-        data = {**known, "noise": noise}
-    return Domain(
-        **config["shape"],
-        pixel_scale_arcsec=data.get("pixel_scale_arcsec") or math.nan,
-        zero_point_mag=data.get("zero_point_mag") or math.nan,
-        noise=tuple(data["noise"]),
-        scaling=config.get("scaling", {}).get("name", ""),
-    )
+def describe_pixels(pixels: np.ndarray, rows: Optional[np.ndarray] = None) -> Dict[str, Any]:
+    """Noise of some stamps, or all, (N, bands, H, W) in counts: its `NOISE_QUANTILES`, ready for JSON."""
+    rows = np.arange(len(pixels)) if rows is None else rows
+    return {"noise": np.quantile(_noise(pixels, rows), NOISE_QUANTILES).tolist()}
 
 
 def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
@@ -134,7 +109,7 @@ def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
     if not resample:
         raise UserError(
             f"the stamps of {data.folder} are {found}, those that the network was trained on {wanted}; "
-            "cut and resample them, or let --resample of score and evaluate do it"
+            "cut and resample them, or let `resample` of score and evaluate do it"
         )
     step = wanted_arcsec / found_arcsec if is_scaled else 1.0
     width_needed = side * step  # old pixels
@@ -207,9 +182,9 @@ def unit_warnings(data: Stamps, domain: Domain) -> List[str]:
     zero_point = domain.zero_point_mag
     unit = "its unit" if math.isnan(zero_point) else f"counts at zero-point {zero_point:g} in one exposure"
     if domain.scaling in WITHOUT_UNIT:
-        matters = f"its scaling, {domain.scaling}, takes a common factor off again"
+        matters = f"its scaling, {domain.scaling}, is insensitive to a constant factor"
     else:
-        matters = f"its scaling, {domain.scaling}, leaves a common factor in"
+        matters = f"its scaling, {domain.scaling}, is sensitive to a constant factor"
     sentences = []
     factor = 10 ** (0.4 * (zero_point - data.zero_point_mag))
     if differs(factor, 1):

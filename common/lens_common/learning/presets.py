@@ -6,9 +6,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Set, Tuple
 import numpy as np
 
 from ..errors import UserError
+from .models import MODELS, find_model
 from .training import TrainingData, TrainingSettings
-
-MODELS = ("resnet", "cnn")
 
 
 def overwrite_class(data: TrainingData) -> TrainingData:
@@ -82,87 +81,59 @@ DEFECTS: Dict[str, Defect] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A named way to train.
+    """A named way to train; what it means for each model stands in `MODELS`.
 
     Attributes
     ----------
+    name : str
     what : str
         In words, for ``--help``.
     n_stamps : int
         Mocks that are made where no data are given, half of them lenses.
-    settings : dict
-        Training settings for each model.
     at_most : bool
         Take no more than `n_stamps` of the data given.
-    defects : dict
-        For each model, what was wrong with that run of the study.
     """
 
+    name: str
     what: str
     n_stamps: int
-    settings: Mapping[str, TrainingSettings]
     at_most: bool = False
-    defects: Mapping[str, Tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def settings(self) -> Dict[str, TrainingSettings]:
+        """Training settings for each model."""
+        return {name: model.settings[self.name] for name, model in MODELS.items() if self.name in model.settings}
 
-# The study's ResNet: batch 128, 50 epochs, rate 1e-4.  Its schedule is mended to what CMU DeepLens means, a tenth in
-# each of 3 steps; in 2018 the rate never dropped (see rate_never_drops).
-_STUDY_RESNET = TrainingSettings(
-    epochs=50, batch_size=128, learning_rate=1e-4, rate_steps=3, augmented=True, drop_tail=True
-)
-# The study's CNN: Keras' RMSprop at its default rate, no augmentation, every stamp used.  Five epochs of 97 on 200 and
-# on 20,000 images, 30 of 194 on 2,000.
-_STUDY_CNN_SHORT = TrainingSettings(epochs=5, batch_size=97, learning_rate=1e-3)
-_STUDY_CNN = replace(_STUDY_CNN_SHORT, epochs=30, batch_size=194)
-# CMU DeepLens' own: 120 epochs, 1e-3 divided by 10 every 40 (arXiv:1703.02642), the scaling of its entry to the Bologna
-# challenge (arXiv:1802.03609).
-_DEEPLENS = replace(_STUDY_RESNET, epochs=120, learning_rate=1e-3, scaling="deeplens")
+    @property
+    def defects(self) -> Dict[str, Tuple[str, ...]]:
+        """What was wrong with that run of the study, for each model."""
+        return {name: model.defects[self.name] for name, model in MODELS.items() if self.name in model.defects}
 
-# No saved run of the ResNet at 20,000 is known; the final code had the defects of the run at 2,000.
-# Whether the ResNet at 200 overwrote a class is not known.
-_RESNET_DEFECTS = ("class_overwrite", "validate_on_train", "sign_clip", "rate_never_drops")
 
 PRESETS: Dict[str, Preset] = {
-    "demo": Preset(
-        "minutes on two cores",
-        2000,
-        {
-            "resnet": replace(_STUDY_RESNET, epochs=3, batch_size=64, learning_rate=1e-3, rate_steps=2),
-            "cnn": replace(_STUDY_CNN, batch_size=97),
-        },
-    ),
-    "deeplens": Preset(
-        "CMU DeepLens' published recipe, a day on two cores",
-        20000,
-        {"resnet": _DEEPLENS, "cnn": replace(_STUDY_CNN, scaling="deeplens")},
-    ),
-    "study-200": Preset(
-        "the study's runs on 200 stamps, mended",
-        200,
-        {"resnet": _STUDY_RESNET, "cnn": _STUDY_CNN_SHORT},
-        at_most=True,
-        defects={
-            "resnet": ("validate_on_train", "sign_clip", "rate_never_drops"),
-            "cnn": ("validate_on_train", "raw_pixels"),
-        },
-    ),
-    "study-2000": Preset(
-        "the study's runs on 2,000 stamps, mended",
-        2000,
-        {"resnet": _STUDY_RESNET, "cnn": _STUDY_CNN},
-        at_most=True,
-        # The CNN's logged loss fell from 1.75 to 0.71 at an accuracy of 1/2: so it does in our runs with
-        # two equal classes (1.3 to 0.70), while with raw pixels it sticks at 7.99.
-        defects={"resnet": _RESNET_DEFECTS, "cnn": ("class_overwrite", "validate_on_train")},
-    ),
-    "study-20000": Preset(
-        "the study's runs on 20,000 stamps, mended",
-        20000,
-        {"resnet": _STUDY_RESNET, "cnn": _STUDY_CNN_SHORT},
-        at_most=True,
-        defects={"resnet": _RESNET_DEFECTS, "cnn": ("validate_on_train", "raw_pixels")},
-    ),
+    preset.name: preset
+    for preset in (
+        Preset("demo", "minutes on two cores", 2000),
+        Preset("deeplens", "CMU DeepLens' published recipe, a day on two cores", 20000),
+        Preset("study-200", "the study's runs on 200 stamps, mended", 200, at_most=True),
+        Preset("study-2000", "the study's runs on 2,000 stamps, mended", 2000, at_most=True),
+        Preset("study-20000", "the study's runs on 20,000 stamps, mended", 20000, at_most=True),
+    )
 }
+
+
+def preset_settings(preset: str, model: str) -> TrainingSettings:
+    """Training settings of a model by the name of a preset.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, no such preset, or the model has no settings for it.
+    """
+    settings = find_model(model).settings
+    if preset not in settings:
+        raise UserError(f"no preset named {preset!r} for the {model}; choose one of {', '.join(settings)}")
+    return settings[preset]
 
 
 def resolve_defects(names: Sequence[str], preset: Preset, model: str) -> Tuple[str, ...]:
@@ -182,8 +153,10 @@ def resolve_defects(names: Sequence[str], preset: Preset, model: str) -> Tuple[s
     chosen: Set[str] = set()
     for name in names:
         if name == "study":
-            if not preset.defects:
-                raise UserError("--defects study goes with a preset of the study; choose study-200, -2000 or -20000")
+            if model not in preset.defects:
+                raise UserError(
+                    "`defects` study goes with a preset of the study; choose `preset` study-200, -2000 or -20000"
+                )
             chosen.update(preset.defects[model])
         elif name in DEFECTS:
             chosen.add(name)

@@ -4,13 +4,11 @@ import contextlib
 import hashlib
 import json
 import math
-import signal
 import sys
-import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -27,6 +25,12 @@ SCHEDULES = ("steps", "one-cycle")
 NEW_SETTINGS = ("interpolation", "lens_weight")
 _BEST = "best/"
 Monitor = Callable[[np.ndarray, np.ndarray], Dict[str, Optional[float]]]
+Catching = Callable[[], ContextManager[Sequence[int]]]
+
+
+def not_catching() -> ContextManager[Sequence[int]]:
+    """Collect no signal: each acts as usual."""
+    return contextlib.nullcontext(())
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,8 @@ def train_network(
     seed: int,
     checkpoint: Optional["Checkpoint"] = None,
     monitor: Optional[Monitor] = None,
+    verbose: bool = False,
+    catching: Catching = not_catching,
 ) -> List[Dict[str, Any]]:
     """Train to the last epoch, from the checkpoint where there is one.
 
@@ -192,6 +198,10 @@ def train_network(
         Written after each epoch and once a minute; without it nothing is kept.
     monitor : callable, optional
         From labels (M,) and scores (M,) of the validation stamps to named numbers for the history.
+    verbose : bool
+        Show a bar, and a line an epoch, on stderr.
+    catching : callable, optional
+        Gives a context in which signals are collected instead of ending the process; by default none are.
 
     Returns
     -------
@@ -204,7 +214,7 @@ def train_network(
     UserError
         If no batch can be filled, a class is missing, or the checkpoint is of another training.
     Interrupted
-        On SIGINT or SIGTERM, after the step under way, the checkpoint written.
+        Once a signal is collected: after the step under way, the checkpoint written.
     """
     _check_data(data, settings)
     progress = Progress()
@@ -215,7 +225,7 @@ def train_network(
     n_steps = count_steps(len(labels), settings.batch_size, settings.drop_tail)
     kept = "the same command continues from the checkpoint" if checkpoint else "nothing is kept"
     total, done = settings.epochs * n_steps, progress.epoch * n_steps + progress.step
-    with _caught_signals() as caught, progress_bar("training", total, "step", done) as bar:
+    with catching() as caught, progress_bar("training", total, "step", done, shown=verbose) as bar:
         while progress.epoch < settings.epochs and not _stalled(progress, settings):
             rate, started = learning_rate_at(progress.epoch, settings, n_steps - 1, n_steps), time.monotonic()
             batches = draw_batches(
@@ -244,7 +254,8 @@ def train_network(
             if settings.patience and _is_best(row, progress.history):
                 best = network.get_weights()
             progress = Progress(epoch=progress.epoch + 1, history=[*progress.history, row], best_weights=best)
-            bar.write(_describe(row, settings.epochs), file=sys.stderr)
+            if verbose:
+                bar.write(_describe(row, settings.epochs), file=sys.stderr)
             if checkpoint:
                 checkpoint.save(network, progress)
             if caught and progress.epoch < settings.epochs:
@@ -267,10 +278,10 @@ def _stalled(progress: Progress, settings: TrainingSettings) -> bool:
     return len(losses) - 1 - losses.index(min(losses)) >= settings.patience
 
 
-def predict_in_batches(network: Network, stamps: np.ndarray, progress: bool = False) -> np.ndarray:
+def predict_in_batches(network: Network, stamps: np.ndarray, verbose: bool = False) -> np.ndarray:
     """Score stamps, float32 (N, bands, H, W), 128 at a time: probabilities float64 (N,)."""
     scores = np.empty(len(stamps))
-    with progress_bar("scoring", len(stamps), "stamp", shown=progress) as bar:
+    with progress_bar("scoring", len(stamps), "stamp", shown=verbose) as bar:
         for start in range(0, len(stamps), PREDICT_BATCH):
             part = slice(start, start + PREDICT_BATCH)
             scores[part] = network.predict(np.ascontiguousarray(stamps[part]))
@@ -293,7 +304,12 @@ class Checkpoint:
     """
 
     def __init__(
-        self, path: Path, settings: TrainingSettings, seed: int, data: TrainingData, seconds_between: float = 60.0
+        self,
+        path: Union[str, Path],
+        settings: TrainingSettings,
+        seed: int,
+        data: TrainingData,
+        seconds_between: float = 60.0,
     ) -> None:
         self.path, self.seconds_between = Path(path), seconds_between
         self.settings = asdict(settings)
@@ -372,7 +388,7 @@ def _check_data(data: TrainingData, settings: TrainingSettings) -> None:
     if settings.drop_tail and settings.batch_size > n_stamps:
         raise UserError(
             f"no batch of {settings.batch_size} can be filled from {n_stamps} training stamps; "
-            "lower --batch-size or add stamps"
+            "lower `batch_size` or add stamps"
         )
 
 
@@ -420,26 +436,3 @@ def _describe(row: Dict[str, Any], epochs: int) -> str:
         if key.startswith("validation_") and value is not None
     ]
     return "  ".join([*parts, f"{row['seconds']:.0f} s"])
-
-
-@contextlib.contextmanager
-def _caught_signals() -> Iterator[List[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of the first; the second acts as usual."""
-    caught: List[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    before: List[Tuple[int, Any]] = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-
-    def remember(signum: int, frame: Any) -> None:
-        caught.append(signum)
-        for number, handler in before:
-            signal.signal(number, handler)
-
-    for number, _ in before:
-        signal.signal(number, remember)
-    try:
-        yield caught
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

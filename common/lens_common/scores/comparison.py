@@ -4,14 +4,29 @@ A difference is b minus a throughout.  The stamps are the sample: nothing here s
 training seed, unless it is given the standard error over seeds.
 """
 
+import logging
 from dataclasses import asdict, dataclass
-from typing import Dict, Optional, Tuple, Union
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 from scipy.stats import chi2, norm, rankdata, t
 
 from ..errors import UserError
-from .metrics import AUROC_LEVEL, check_labelled_scores, component_variance, confusion, structural_components
+from .metrics import (
+    AUROC_LEVEL,
+    auroc_interval,
+    check_labelled_scores,
+    component_variance,
+    confusion,
+    structural_components,
+)
+from .tables import check_same_stamps, comparable, read_provenance, read_scores
+
+LOG = logging.getLogger(__name__)
+# Of a comparison, which says the same each time.
+BOOTSTRAP = {"seed": 1, "n_resamples": 2000}
+ALPHA = 0.05
 
 # One resample of so many stamps is drawn at a time, or more of fewer: some tens of MB.
 STAMPS_AT_A_TIME = 2**20
@@ -357,6 +372,93 @@ def score_agreement(
         "spearman": _correlation(rankdata(scores_a), rankdata(scores_b)),
         "largest_score_difference": float(np.abs(scores_b - scores_a).max()),
         "n_calls_differ": calls.false_positives + calls.false_negatives,
+    }
+
+
+def compare_tables(
+    path_a: Path, path_b: Path, margin: float = 0.02, threshold: float = 0.5
+) -> Tuple[Dict[str, Any], np.ndarray, Tuple[np.ndarray, np.ndarray]]:
+    """Compare two score tables: difference in AUROC, equivalence, agreement.
+
+    Parameters
+    ----------
+    path_a, path_b : Path
+        CSV files that `score` or `train` wrote, of the same stamps, their JSON beside them.
+    margin : float
+        The largest difference in AUROC that would not matter, in (0, 1).
+    threshold : float
+        In [0, 1]; a score above it is called a lens.
+
+    Returns
+    -------
+    comparison : dict
+        Every number, ready for JSON.
+    labels : bool array (N,)
+        Of the stamps that were compared: labelled, and neither trained nor validated on.
+    scores : pair of float arrays (N,)
+
+    Raises
+    ------
+    UserError
+        If the tables are of other stamps, or share none that can be compared.
+    """
+    paths = (path_a, path_b)
+    tables = [read_scores(path) for path in paths]
+    about = [read_provenance(path) for path in paths]
+    check_same_stamps(paths, tables, about)
+    ids, left_out = comparable(paths, tables)
+    reasons = ("that either network trained or validated on", "without a label")
+    for n_stamps, reason in zip(left_out.values(), reasons):
+        if n_stamps:
+            LOG.info(f"{n_stamps} stamps {reason} are left out")
+    labels = np.array([tables[0][stamp_id]["is_lens"] == "1" for stamp_id in ids])
+    scores_a, scores_b = (np.array([float(table[stamp_id]["score"]) for stamp_id in ids]) for table in tables)
+    comparison = {**compare_scores(labels, scores_a, scores_b, margin, threshold), **left_out}
+    for side, path, source in zip("ab", paths, about):
+        comparison[side] = {"table": str(path), **source, **comparison[side]}
+    return comparison, labels, (scores_a, scores_b)
+
+
+def compare_scores(
+    labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray, margin: float = 0.02, threshold: float = 0.5
+) -> Dict[str, Any]:
+    """Compare two sets of scores of the same stamps: every number of a comparison, ready for JSON.
+
+    Parameters
+    ----------
+    labels : bool array (N,)
+        True for a lens; two stamps of each class or more.
+    scores_a, scores_b : float array (N,), in [0, 1]
+        Of the same stamps in the same order.
+    margin, threshold : float
+        As of `compare_tables`.
+
+    Raises
+    ------
+    UserError
+        As `delong_test` and `equivalence_test`.
+    """
+    difference = delong_test(labels, scores_a, scores_b)
+    equivalence = equivalence_test(difference.difference, difference.standard_error, margin, alpha=ALPHA)
+    if difference.standard_error == 0 and not np.array_equal(scores_a, scores_b):
+        LOG.warning(
+            "the scores differ and DeLong's variance is zero: its interval and the verdict hold of these stamps only"
+        )
+    random_state = np.random.RandomState(BOOTSTRAP["seed"])
+    low, high = bootstrap_difference(
+        labels, scores_a, scores_b, random_state, BOOTSTRAP["n_resamples"], difference.level
+    )
+    intervals = [auroc_interval(labels, scores, difference.level) for scores in (scores_a, scores_b)]
+    return {
+        "n_stamps": len(labels),
+        "n_lenses": int(labels.sum()),
+        "n_non_lenses": int((~labels).sum()),
+        "a": dict(zip(("auroc_low", "auroc_high"), intervals[0])),
+        "b": dict(zip(("auroc_low", "auroc_high"), intervals[1])),
+        "difference": asdict(difference),
+        "bootstrap": {"low": low, "high": high, **BOOTSTRAP},
+        "equivalence": {**asdict(equivalence), "alpha": ALPHA},
+        "agreement": {**score_agreement(scores_a, scores_b, threshold), "threshold": threshold},
     }
 
 

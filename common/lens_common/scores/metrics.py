@@ -7,8 +7,8 @@ are scores that occur, and there a stamp is called a lens where ``score >= thres
 scikit-learn has it.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Dict, Optional, Tuple, Union
+from dataclasses import dataclass
+from typing import Callable, Dict, Optional, Tuple, Union
 
 import numpy as np
 from scipy.special import expit, logit
@@ -38,6 +38,32 @@ class Confusion:
     false_positives: int
     true_negatives: int
     false_negatives: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the stamps that are called what they are."""
+        n_right = self.true_positives + self.true_negatives
+        return n_right / (n_right + self.false_positives + self.false_negatives)
+
+    @property
+    def completeness(self) -> Optional[float]:
+        """Share of the lenses that are called a lens; None without lenses."""
+        return _share(self.true_positives, self.true_positives + self.false_negatives)
+
+    @property
+    def purity(self) -> Optional[float]:
+        """Share of lenses among the stamps called a lens; None where there are none."""
+        return _share(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def contamination(self) -> Optional[float]:
+        """Share of non-lenses among the stamps called a lens; None where there are none."""
+        return _share(self.false_positives, self.true_positives + self.false_positives)
+
+    @property
+    def false_positive_rate(self) -> Optional[float]:
+        """Share of the non-lenses that are called a lens; None without non-lenses."""
+        return _share(self.false_positives, self.false_positives + self.true_negatives)
 
 
 def check_labelled_scores(
@@ -331,6 +357,74 @@ def completeness_at_fpr(labels: np.ndarray, scores: np.ndarray, false_positive_r
     return float(completeness[rates <= false_positive_rate].max())
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Scores to be judged: what a metric is computed from.
+
+    Attributes
+    ----------
+    labels : bool array (N,)
+        True for a lens; both classes are there.
+    scores : float64 array (N,), in [0, 1]
+    threshold : float
+        In [0, 1].
+    counts : Confusion
+        At the threshold.
+    interval : tuple of float
+        Of the AUROC.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    threshold: float
+    counts: Confusion
+    interval: Tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that scores have.
+
+    Attributes
+    ----------
+    compute : callable
+        From `Judged` to a float or an int, or None where it is undefined; never NaN.
+    title : str
+        For the column of a table; without one it is in no table.
+    """
+
+    compute: Callable[[Judged], Optional[Union[float, int]]]
+    title: str = ""
+
+
+# Every metric, by its name in ``metrics.json``, in the order in which it is shown.
+METRICS: Dict[str, Metric] = {
+    "auroc": Metric(lambda judged: auroc(judged.labels, judged.scores), "AUROC"),
+    "auroc_low": Metric(lambda judged: judged.interval[0]),
+    "auroc_high": Metric(lambda judged: judged.interval[1]),
+    "auroc_level": Metric(lambda judged: AUROC_LEVEL),
+    "accuracy": Metric(lambda judged: judged.counts.accuracy, "accuracy"),
+    "completeness": Metric(lambda judged: judged.counts.completeness, "completeness"),
+    "purity": Metric(lambda judged: judged.counts.purity, "purity"),
+    "contamination": Metric(lambda judged: judged.counts.contamination, "contamination"),
+    "false_positive_rate": Metric(lambda judged: judged.counts.false_positive_rate, "false positive rate"),
+    "tpr_at_fpr_0.01": Metric(
+        lambda judged: completeness_at_fpr(judged.labels, judged.scores, 0.01), "completeness at FPR 1 %"
+    ),
+    "tpr_at_fpr_0.001": Metric(
+        lambda judged: completeness_at_fpr(judged.labels, judged.scores, 0.001), "completeness at FPR 0.1 %"
+    ),
+    "threshold": Metric(lambda judged: judged.threshold, "threshold"),
+    "n_stamps": Metric(lambda judged: len(judged.labels)),
+    "n_lenses": Metric(lambda judged: int(judged.labels.sum()), "lenses"),
+    "n_non_lenses": Metric(lambda judged: int((~judged.labels).sum()), "non-lenses"),
+    "true_positives": Metric(lambda judged: judged.counts.true_positives),
+    "false_positives": Metric(lambda judged: judged.counts.false_positives),
+    "true_negatives": Metric(lambda judged: judged.counts.true_negatives),
+    "false_negatives": Metric(lambda judged: judged.counts.false_negatives),
+}
+
+
 def evaluate_scores(
     labels: np.ndarray, scores: np.ndarray, threshold: float = 0.5
 ) -> Dict[str, Optional[Union[float, int]]]:
@@ -352,8 +446,8 @@ def evaluate_scores(
     Returns
     -------
     dict
-        Plain floats and ints, never NaN.  ``purity`` and ``contamination`` are None where no stamp
-        is called a lens.  ``tpr_at_fpr_0.01`` is `completeness_at_fpr` at 1 %.
+        Plain floats and ints, never NaN, by the names of `METRICS`.  ``purity`` and ``contamination`` are None where
+        no stamp is called a lens.  ``tpr_at_fpr_0.01`` is `completeness_at_fpr` at 1 %.
 
     Raises
     ------
@@ -362,27 +456,12 @@ def evaluate_scores(
     """
     labels, scores = check_labelled_scores(labels, scores)
     counts = confusion(labels, scores, threshold)
-    n_stamps, n_lenses = len(labels), int(labels.sum())
-    n_called = counts.true_positives + counts.false_positives
-    low, high = auroc_interval(labels, scores, AUROC_LEVEL)
-    return {
-        "auroc": auroc(labels, scores),
-        "auroc_low": low,
-        "auroc_high": high,
-        "auroc_level": AUROC_LEVEL,
-        "accuracy": (counts.true_positives + counts.true_negatives) / n_stamps,
-        "completeness": counts.true_positives / n_lenses,
-        "purity": counts.true_positives / n_called if n_called else None,
-        "contamination": counts.false_positives / n_called if n_called else None,
-        "false_positive_rate": counts.false_positives / (n_stamps - n_lenses),
-        "tpr_at_fpr_0.01": completeness_at_fpr(labels, scores, 0.01),
-        "tpr_at_fpr_0.001": completeness_at_fpr(labels, scores, 0.001),
-        "threshold": float(threshold),
-        "n_stamps": n_stamps,
-        "n_lenses": n_lenses,
-        "n_non_lenses": n_stamps - n_lenses,
-        **asdict(counts),
-    }
+    judged = Judged(labels, scores, float(threshold), counts, auroc_interval(labels, scores, AUROC_LEVEL))
+    return {name: metric.compute(judged) for name, metric in METRICS.items()}
+
+
+def _share(n_chosen: int, n_all: int) -> Optional[float]:
+    return n_chosen / n_all if n_all else None
 
 
 def _delong(labels: np.ndarray, scores: np.ndarray) -> Tuple[float, float]:

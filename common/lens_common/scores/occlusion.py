@@ -1,10 +1,12 @@
 """Occlusion maps: which pixels of a stamp a score rests on, found by hiding them."""
 
-from typing import Callable, List
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..data.stamps import Stamps
 from ..errors import UserError
+from ..progress import progress_bar
 
 Score = Callable[[np.ndarray], np.ndarray]
 
@@ -65,6 +67,68 @@ def occlusion_maps(score: Score, stamps: np.ndarray, patch_pixels: int = 5, stri
     for row, stamp in enumerate(stamps):
         maps[row] = _map_of_one(score, stamp, patches)
     return maps
+
+
+def map_stamps(
+    score: Score, stamps: Stamps, ids: Optional[Sequence[str]] = None, most: int = 12, verbose: bool = False
+) -> Tuple[Stamps, np.ndarray, np.ndarray]:
+    """Choose some stamps of a data set, score and map them.
+
+    Parameters
+    ----------
+    score : callable
+        As of `occlusion_maps`.
+    stamps : Stamps
+        Of the network's size.
+    ids : sequence of str, optional
+        Which stamps; by default those of the highest scores.
+    most : int
+        How many of the highest.
+    verbose : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    stamps : Stamps
+        The n chosen ones, in the order of `ids`, or by falling score.
+    scores : float array (n,), in [0, 1]
+    maps : float32 array (n, H, W), in [-1, 1]
+        See `occlusion_maps`.
+
+    Raises
+    ------
+    UserError
+        Naming the first id that the data set lacks.
+    """
+    chosen = stamps if ids is None else pick_stamps(stamps, ids)
+    scores = score(chosen.pixels)
+    if ids is None:
+        rows = np.argsort(-scores, kind="stable")[:most]
+        chosen, scores = chosen[rows], scores[rows]
+    maps = np.empty((len(chosen), *chosen.pixels.shape[2:]), np.float32)
+    with progress_bar("occlusion maps", len(chosen), "stamp", shown=verbose) as bar:
+        for row in range(len(chosen)):
+            maps[row] = occlusion_maps(score, chosen.pixels[row : row + 1])[0]
+            bar.update()
+    return chosen, scores, maps
+
+
+def pick_stamps(stamps: Stamps, ids: Sequence[str]) -> Stamps:
+    """Keep the stamps of these ids, in their order.
+
+    Raises
+    ------
+    UserError
+        Naming the first that the data set lacks.
+    """
+    row_of = {stamp_id: row for row, stamp_id in enumerate(stamps.ids)}
+    unknown = [stamp_id for stamp_id in ids if stamp_id not in row_of]
+    if unknown:
+        raise UserError(
+            f"{len(unknown)} of {len(ids)} ids are not in {stamps.folder}, {unknown[0]!r} the first; "
+            f"write them as {stamps.ids[0]}, or name the data set they are from"
+        )
+    return stamps[[row_of[stamp_id] for stamp_id in ids]]
 
 
 def _map_of_one(score: Score, stamp: np.ndarray, patches: List[tuple]) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..data.stamps import Stamps
 from ..errors import UserError
-from ..runs import read_csv, write_csv, write_json
+from ..files import read_csv, write_csv, write_json
 
 SCORE_COLUMNS = ("id", "path", "fold", "is_lens", "score")
 Table = Dict[str, Dict[str, str]]

@@ -13,7 +13,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import numpy as np
 
 from lens_common.data.catalogue import read_catalogue
 from lens_common.errors import UserError
-from lens_common.runs import load_weights, model_hash, read_config, read_csv, read_environment, read_settings
+from lens_common.files import read_csv
+from lens_common.runs import FIRST_METRICS, load_weights, model_hash, read_config, read_environment
 from lens_common.scores.metrics import auroc, auroc_interval, evaluate_scores
 from lens_common.scores.tables import Table, read_provenance, read_scores
 
@@ -99,23 +100,31 @@ class StoredRun:
         return sum(row["seconds"] or 0.0 for row in self.history)
 
     @cached_property
+    def computed_metrics(self) -> dict[str, Any]:
+        """Every metric of the fold that judges the run, from its scores, those included that are newer than the run.
+
+        Raises
+        ------
+        UserError
+            If the scores are missing or cannot be evaluated.
+        """
+        fold = str(self.metrics.get("fold") or "test")
+        if fold not in self.sets:
+            raise UserError(f"{self.path} holds no scores of its {fold} fold; run the same train command to write them")
+        judged = self.sets[fold]
+        try:
+            return evaluate_scores(judged.labels, judged.scores, float(self.metrics.get("threshold", 0.5)))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{self.path}: the {fold} fold cannot be evaluated: {error}") from error
+
+    @cached_property
     def recipe(self) -> str:
         """All that settles a training but its framework and its seed, as a key."""
         return json.dumps([_recipe(self.config), self.config["data"]["hash"]], sort_keys=True)
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {**config["settings"], **_known_settings(config)}
-    same = {key: config.get(key) for key in ("model", "defects", "filter")}
-    return {"mode": config.get("mode", "faithful"), **same, **settings}
-
-
-def _known_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every setting, with the defaults of older runs; nothing where the config holds no valid settings."""
-    try:
-        return asdict(read_settings(config))
-    except (TypeError, UserError):
-        return {}
+    return {**{key: config.get(key) for key in ("mode", "model", "defects", "filter")}, **config["settings"]}
 
 
 def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = None) -> tuple[list[StoredRun], dict]:
@@ -354,17 +363,9 @@ def check_run(run: StoredRun) -> None:
         )
     if scored.get("model") != run.config["model"]:
         raise UserError(f"{run.path}: a {scored.get('model')} scored, the run is a {run.config['model']}")
-    fold = str(run.metrics.get("fold") or "test")
-    if fold not in run.sets:
-        raise UserError(f"{run.path} holds no scores of its {fold} fold; run the same train command to write them")
-    judged = run.sets[fold]
-    try:
-        found = evaluate_scores(judged.labels, judged.scores, float(run.metrics.get("threshold", 0.5)))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{run.path}: the {fold} fold cannot be evaluated: {error}") from error
-    for key, value in found.items():
+    for key, value in run.computed_metrics.items():
         stored = run.metrics.get(key)
-        if not _alike(stored, value):
+        if (key in run.metrics or key in FIRST_METRICS) and not _alike(stored, value):
             raise UserError(
                 f"{run.path}: metrics.json says {key} {stored}, its scores say {value}; evaluate the run again"
             )

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from lens_common.errors import UserError
+from lens_common.learning.models import MODELS
 from lens_common.scores.comparison import delong_test, equivalence_test, score_agreement
-from lens_common.scores.metrics import confusion, roc
+from lens_common.scores.metrics import METRICS, confusion, roc
 
 from .figures import (
     Figure,
@@ -27,7 +28,6 @@ from .reading import ScoreSet, StoredRun, check_same_data
 ALPHA = 0.05
 RADIUS_EDGES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 SNR_EDGES = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 1000.0)
-MODEL_TITLES = {"resnet": "ResNet", "cnn": "CNN"}
 # Sets by the names that the reproduction gives them; others go by their own.
 SET_TITLES = {"test": "own test fold", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
 # So that a page of a thousand runs stays one that can be read.
@@ -36,7 +36,8 @@ MOST_CURVES, MOST_PAIRS, MOST_GROUPS = 8, 6, 6
 
 def describe_run(run: StoredRun) -> str:
     """Model, framework and what was wrong on purpose, in a few words."""
-    parts = [MODEL_TITLES.get(run.config["model"], run.config["model"]), run.framework]
+    model = run.config["model"]
+    parts = [MODELS[model].title if model in MODELS else model, run.framework]
     parts += [run.config["mode"]] if run.config.get("mode", "faithful") != "faithful" else []
     parts += [" + ".join(run.config["defects"])] if run.config["defects"] else []
     return ", ".join([*parts, f"seed {run.config['seed']}"])
@@ -83,6 +84,20 @@ def runs_table(key: str, runs: Sequence[StoredRun]) -> Table:
         for run in runs
     ]
     return Table(key, "Runs", columns, rows, "AUROC with its 95 % interval, of the stamps alone.")
+
+
+def metrics_table(key: str, runs: Sequence[StoredRun]) -> Table:
+    """One row a run, one column a metric that has a title: of the fold that judges it, at its own threshold."""
+    shown = {name: metric.title for name, metric in METRICS.items() if metric.title}
+    rows = [[code(run.name), *(_spelled_metric(run.computed_metrics[name]) for name in shown)] for run in runs]
+    note = "Of the test fold, or of the validation stamps where a defect left none, at the threshold in the table."
+    return Table(key, "Metrics", ["run", *shown.values()], rows, note, folded=True)
+
+
+def _spelled_metric(value: float | int | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def left_out_table(left_out: Mapping[str, str]) -> Table:

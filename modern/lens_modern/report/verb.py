@@ -19,6 +19,7 @@ from .sections import (
     find_pairs,
     group_by_seed,
     left_out_table,
+    metrics_table,
     overview_figures,
     pair_section,
     runs_table,
@@ -67,8 +68,9 @@ def compose(runs: list[StoredRun], left_out: dict[str, str], margin: float) -> R
     names = set_names(runs)
     figures = "Runs are drawn one by one"
     shown = f"{figures}, the first {MOST_CURVES} of {len(runs)}." if len(runs) > MOST_CURVES else f"{figures}."
+    set_aside = [left_out_table(left_out)] if left_out else []
     sections = [
-        Section("runs", "The runs", [runs_table("all-runs", runs), *([left_out_table(left_out)] if left_out else [])]),
+        Section("runs", "The runs", [runs_table("all-runs", runs), metrics_table("all-metrics", runs), *set_aside]),
         Section("overview", "At a glance", [shown, *overview_figures(runs)]),
     ]
     compared = [pair_section(*pair, margin, names, f"pair-{i}") for i, pair in enumerate(pairs[:MOST_PAIRS], 1)]

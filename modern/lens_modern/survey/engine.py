@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lens_common.cli.commands import read_folds, restore_run
 from lens_common.data.decoding import SET_ASIDE, Outcome, Rejection, examine_stamp, unlike_others
-from lens_common.data.domain import match_stamps, read_domain
+from lens_common.data.domain import match_stamps
 from lens_common.data.headers import StampError
 from lens_common.data.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
 from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
 from lens_common.files import replacing
+from lens_common.learning.classifier import LensClassifier
 from lens_common.learning.scaling import scaling_from_dict
-from lens_common.runs import read_config
+from lens_common.runs import read_config, read_domain, read_stamps
 
 from .. import backend
 from .networks import CompiledNetwork
@@ -260,7 +260,8 @@ class Worker:
     """What a process needs for a job: network, scaling, the training's geometry, the folds of stamps it knows."""
 
     def __init__(self, job: Job) -> None:
-        self.domain, self.folds = read_domain(job.run), read_folds(job.run)
+        self.domain = read_domain(job.run)
+        self.folds = {(row["id"], row["digest"]): row["fold"] for row in read_stamps(job.run)}
         self.network, self.scaling = open_network(job)
 
     def score(self, stamps: np.ndarray) -> np.ndarray:
@@ -280,8 +281,8 @@ def open_network(job: Job) -> tuple[Any, Any]:
         return CompiledNetwork(Path(job.network), job.precision), scaling_from_dict(read_config(job.run)["scaling"])
     dtype = "float64" if job.precision == "float64" else "float32"
     backend.prepare(dtype, device=job.device, bfloat16=job.precision == "bfloat16")
-    estimator, _ = restore_run(backend, job.run)
-    return estimator.network_, estimator.scaling_
+    classifier = LensClassifier.of(backend).load(job.run)
+    return classifier.network_, classifier.scaling_
 
 
 def work_off(job: Job, shards: Iterator[Shard], n_workers: int, address: str | None, bar: Any) -> None:

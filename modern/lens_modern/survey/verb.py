@@ -4,9 +4,9 @@ import argparse
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +17,18 @@ import numpy as np
 import torch
 
 from lens_common import __version__
-from lens_common.cli import positive
-from lens_common.cli.commands import chosen_run, provenance, restore_run
+from lens_common.cli.options import check_ending, chosen_run, positive
 from lens_common.data.decoding import pixels_of_most
-from lens_common.data.domain import Domain, match_stamps, read_domain, unit_warnings
+from lens_common.data.domain import Domain, match_stamps, unit_warnings
 from lens_common.data.quality import describe_filter
 from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
-from lens_common.files import exclusive
+from lens_common.files import exclusive, write_json
+from lens_common.learning.classifier import LensClassifier
 from lens_common.mocks.simulator import simulate_stamp
 from lens_common.progress import progress_bar
-from lens_common.runs import write_json
+from lens_common.runs import check_model, read_domain
+from lens_common.trials import provenance
 
 from .engine import Job, as_dataset, open_network, work_off
 from .merge import Contents, merge_parts, survey_parts
@@ -36,12 +37,14 @@ from .plan import Plan
 from .readers import ENDINGS
 from .tables import WRITERS, table_hash
 
+LOG = logging.getLogger(__name__)
 BEGUN = "job.json"  # lies among the parts once a task has begun
 PARTS_VERSION = 1  # raised where parts of before would no longer do
 SHARD = 4096  # cutouts; the ResNet takes ten seconds of a core for them
 MANY = 2 * SHARD
 CHECKED_MOCKS = 1000  # by whose scores a reduced precision is judged, beside the sample
 MOCK_SHAPE = (1, 45)
+ENGINES = ("auto", "torch", "openvino")
 
 
 def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
@@ -59,6 +62,13 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
         "--workers", type=positive, metavar="N", help="processes; by default one a core, for few cutouts one"
     )
     parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what computes: torch, as in training, or openvino, faster on a processor, scores equal to 1e-6; "
+        "auto, the default: openvino where it can",
+    )
+    parser.add_argument(
         "--dask", metavar="ADDRESS", help="scheduler of a Dask cluster that sees the same files, as tcp://host:8786"
     )
     parser.add_argument(
@@ -73,8 +83,7 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
 def score(backend: ModuleType, options: argparse.Namespace) -> None:
     """Score every cutout, shard by shard; the parts are kept until the table is whole."""
     out = Path(options.out)
-    if out.suffix not in WRITERS:
-        raise UserError(f"--out must end in {', '.join(WRITERS)}, got {out}")
+    check_ending(options.out, *WRITERS)
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = out.with_name(f"{out.name}.parts").absolute()
     parts.mkdir(exist_ok=True)
@@ -89,24 +98,25 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
 def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: Path) -> None:
     started = time.monotonic()
     run, sources = chosen_run(options), [options.data, *options.more]
-    estimator, weights = restore_run(backend, run, options.model)
-    about = provenance(run, weights, backend)
-    about["precision"] = "float32" if options.precision == "auto" else options.precision
+    check_model(run, options.model)
+    classifier = LensClassifier.of(backend).load(run)
+    precision = "float32" if options.precision == "auto" else options.precision
+    about = {**provenance(run, classifier, _engine(options.engine, precision)), "precision": precision}
     domain, name = read_domain(run), ", ".join(sources)
     plan = Plan(parts / "shards.jsonl", sources, options.shard_size)
     data = _look(plan, name)
     matched = match_stamps(data, domain, options.resample)
     if matched.resampled:
-        _say(f"stamps of {matched.resampled}")
+        LOG.info(f"stamps of {matched.resampled}")
     for sentence in unit_warnings(matched, domain):
-        _say(sentence)
+        LOG.info(sentence)
     job = _job(options, parts, run, about, data)
     digest = _task_digest(plan, job, about["model_hash"])
     _refuse_other_task(parts, digest)
     if job.network:
         about["versions"]["openvino"] = importlib.metadata.version("openvino")
         if not Path(job.network).exists():
-            write_network(Path(job.network), estimator, about["model"], about["model_hash"])
+            write_network(Path(job.network), classifier, about["model"], about["model_hash"])
     if job.precision == "bfloat16":
         about["precision_check"] = _check(job, matched, domain)
     write_json(parts / BEGUN, {"digest": digest})
@@ -127,6 +137,18 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
         f"{time.monotonic() - started:.0f} s here, {contents.cpu_seconds:.0f} s of processors in all: "
         f"{hours:.2g} hours of a processor for a million"
     )
+
+
+def _engine(engine: str, precision: str) -> str:
+    """Choose what computes: OpenVINO needs a processor, and a precision that it has."""
+    device = torch.empty(0).device.type
+    can = device == "cpu" and precision in PRECISIONS
+    if engine == "openvino" and not can:
+        raise UserError(
+            f"OpenVINO computes on a processor in {' or '.join(PRECISIONS)}, here are {device} and {precision}; "
+            "choose `engine` torch"
+        )
+    return "openvino" if can and engine != "torch" else "torch"
 
 
 def _look(plan: Plan, name: str) -> Stamps:
@@ -151,24 +173,23 @@ def _check(job: Job, data: Stamps, domain: Domain) -> dict[str, float]:
     """Judge a reduced precision by the sample and, where the network takes them, by mocks."""
     stamps, labels = [np.asarray(data.pixels, np.float32)], [data.labels]
     if (domain.n_bands, domain.side) == MOCK_SHAPE:
-        _say(f"simulating {CHECKED_MOCKS} mocks, to see what {job.precision} does to their scores")
+        LOG.info(f"simulating {CHECKED_MOCKS} mocks, to see what {job.precision} does to their scores")
         mocks = [simulate_stamp(number, number % 2 == 0) for number in range(CHECKED_MOCKS)]
         stamps.append(np.stack([mock.stamp for mock in mocks])[:, None])
         labels.append(np.arange(CHECKED_MOCKS) % 2 == 0)
     exact, scaling = open_network(job.in_float32())
     reduced, _ = open_network(job)
     found = check_precision(exact, reduced, scaling.transform(np.concatenate(stamps)), np.concatenate(labels))
-    _say(", ".join(f"{key} {value:.2g}" for key, value in found.items()))
+    LOG.info(", ".join(f"{key} {value:.2g}" for key, value in found.items()))
     return found
 
 
 def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, Any], data: Stamps) -> Job:
-    """Job for stamps such as `data`; torch computes on a GPU, and in what `PRECISIONS` lacks."""
-    on_cpu = torch.empty(0).device.type == "cpu" and about["precision"] in PRECISIONS
+    """Job for stamps such as `data`."""
     return Job(
         parts=str(parts),
         run=os.path.abspath(run),
-        network=str(parts / f"{about['model_hash'][:16]}.xml") if on_cpu else "",
+        network=str(parts / f"{about['model_hash'][:16]}.xml") if about["engine"] == "openvino" else "",
         precision=about["precision"],
         device=options.device,
         shape=data.pixels.shape[1:],
@@ -182,6 +203,7 @@ def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, An
 def _task_digest(plan: Plan, job: Job, model_hash: str) -> str:
     """SHA-256 of all that a part depends on."""
     task = [PARTS_VERSION, __version__, plan.digest, model_hash, job.precision, job.resample, job.thresholds]
+    task.append(bool(job.network))
     return hashlib.sha256(json.dumps(task).encode()).hexdigest()
 
 
@@ -199,7 +221,7 @@ def _work_off(job: Job, plan: Plan, options: argparse.Namespace) -> None:
     pending = [number for number in range(len(plan)) if not job.part(number).exists()]
     total, left = sum(plan.lengths), sum(plan.lengths[number] for number in pending)
     if left < total:
-        _say(f"going on: {total - left} of {total} cutouts are done")
+        LOG.info(f"going on: {total - left} of {total} cutouts are done")
     # Processes are worth their start for many cutouts; torch has threads of its own.
     n_workers = options.workers or (len(os.sched_getaffinity(0)) if job.network and left > MANY else 1)
     with progress_bar("scoring", total, "stamp", done=total - left) as bar:
@@ -213,10 +235,6 @@ def _write(out: Path, files: list[Path], contents: Contents, about: dict[str, An
     flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     n_rejected = merge_parts(files, contents, out, {**said, **flat})
     if n_rejected:
-        _say(f"{n_rejected} cutouts set aside or repaired: {out.stem}-rejected.csv says why")
+        LOG.info(f"{n_rejected} cutouts set aside or repaired: {out.stem}-rejected.csv says why")
     cost = {"cpu_seconds": round(contents.cpu_seconds, 1)}
     write_json(out.with_suffix(".json"), {**said, "sha256": table_hash(out), **about, **cost})
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

@@ -1,0 +1,71 @@
+"""The verb ``inspect``: describe a data set."""
+
+import argparse
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from ..data.catalogue import read_catalogue
+from ..data.quality import describe_filter, explain_flags
+from ..data.stamps import Stamps, load_stamps
+from ..data.summary import Summary, summarise
+from ..drawing import plots
+from .options import AddVerb, add_filter, check_ending
+
+
+def add_verb(verb: AddVerb) -> None:
+    """Add ``inspect`` to a command line."""
+    parser = verb("inspect", "describe a data set", "mocks7 --out mocks7.png", inspect)
+    parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
+    parser.add_argument(
+        "--out", metavar="FILE.png", help="picture of some of the stamps, and of what the filter would drop"
+    )
+    add_filter(parser, "show what it would drop; default %(default)s", "default")
+
+
+def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
+    check_ending(options.out, ".png")
+    stamps = load_stamps(options.data, verbose=True)
+    summary = summarise(stamps, read_catalogue(options.data), options.filter)
+    shape = stamps.pixels.shape
+    print(f"{stamps.folder}: {len(stamps)} stamps of {shape[1]} band(s), {shape[2:]} pixels")
+    for name, value in (
+        ("pixel scale [arcsec]", stamps.pixel_scale_arcsec),
+        ("zero-point [mag]", stamps.zero_point_mag),
+    ):
+        print(f"{name:32}{'unknown' if np.isnan(value) else f'{value:.4g}':>24}")
+    _print_summary(summary)
+    for rejection in stamps.rejected:
+        print(f"{rejection.action}: {rejection.path}: {rejection.reason}")
+    if options.out:
+        _draw_stamps(options, stamps, summary)
+
+
+def _print_summary(summary: Summary) -> None:
+    """Print a column for each class."""
+    table = {"5 / 50 / 95 %": [*summary.rows_of], "stamps": [str(rows.sum()) for rows in summary.rows_of.values()]}
+    for name in summary.values:
+        triples = [summary.quantiles(name, kind) for kind in summary.rows_of]
+        table[name] = [" / ".join(f"{value:.3g}" for value in values) or "-" for values in triples]
+    for name, beyond in {**summary.flags, "any of these": summary.flagged}.items():
+        table[f"filter drops: {name}"] = [str((rows & beyond).sum()) for rows in summary.rows_of.values()]
+    for name, cells in table.items():
+        print(f"{name:32}" + "".join(f"{cell:>24}" for cell in cells))
+
+
+def _draw_stamps(options: argparse.Namespace, stamps: Stamps, summary: Summary) -> None:
+    """Draw 40 stamps, spread over the data: at most 20 that the filter drops, last, and others."""
+    flagged = summary.flagged
+    dropped = _spread(np.flatnonzero(flagged), 20)
+    rows = np.concatenate([_spread(np.flatnonzero(~flagged), 40 - len(dropped)), dropped])
+    reasons = explain_flags(summary.quality, options.filter, rows)
+    titles = ["\n".join([stamp_id, *filter(None, why.split(", "))]) for stamp_id, why in zip(stamps.ids[rows], reasons)]
+    heading = f"{Path(stamps.folder).name}: framed, what the filter {describe_filter(options.filter)} drops"
+    plots.plot_stamps(options.out, stamps.pixels[rows], titles, heading, flagged[rows])
+    print(f"wrote {options.out}")
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]

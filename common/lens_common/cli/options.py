@@ -1,0 +1,115 @@
+"""Options that several verbs share, and the parser that they are added to."""
+
+import argparse
+import contextlib
+import sys
+from typing import Any, Callable, Dict, NoReturn, Optional
+
+from ..data.quality import THRESHOLDS, describe_filter, parse_filter
+from ..errors import UserError
+from ..learning.models import MODELS
+from ..runs import shipped_run
+
+EXIT_USER_ERROR = 2
+# Makes the parser of a verb, or finds it to be extended: (name, what it does, example, function).
+AddVerb = Callable[..., argparse.ArgumentParser]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, and that takes no flag for the beginning of another."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message as one sentence, and end with 2."""
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR)
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Add --run and --model: which network scores."""
+    parser.add_argument("--run", metavar="RUN", help="run directory of a training; by default a shipped network")
+    parser.add_argument(
+        "--model",
+        choices=MODELS,
+        help=f"which of the shipped networks, default {next(iter(MODELS))}; with --run: refuse a run of the other",
+    )
+
+
+def chosen_run(options: argparse.Namespace) -> str:
+    """Run directory that was named, or else that of a network that ships with the package."""
+    return options.run or str(shipped_run(options.model or next(iter(MODELS))))
+
+
+def add_resample(parser: argparse.ArgumentParser) -> None:
+    """Add --resample."""
+    parser.add_argument(
+        "--resample",
+        action="store_true",
+        help="give stamps of another size or pixel scale those that the network was trained on, about their centre, "
+        "conserving flux; by default they are refused",
+    )
+
+
+def add_filter(parser: argparse.ArgumentParser, what: str, default: Optional[str] = None) -> None:
+    """Add --filter, with what it does here."""
+    parser.add_argument(
+        "--filter",
+        type=_filter,
+        default=default,
+        metavar="F",
+        help=f"bad-image filter: {what}; thresholds by comma: noise at most, fraction of nonfinite pixels at most, "
+        f"detected signal at least; `default` is {describe_filter(THRESHOLDS)}",
+    )
+
+
+def add_threshold(parser: argparse.ArgumentParser) -> None:
+    """Add --threshold."""
+    parser.add_argument(
+        "--threshold",
+        type=_threshold,
+        default=0.5,
+        metavar="T",
+        help="a score above it is called a lens; default %(default)s",
+    )
+
+
+def check_ending(out: Optional[str], *endings: str) -> None:
+    """Refuse a file to write whose name ends in something else; none is fine.
+
+    Raises
+    ------
+    UserError
+        Naming the endings.
+    """
+    if out and not out.endswith(endings):
+        raise UserError(f"--out must end in {', '.join(endings)}, got {out}")
+
+
+def seed(text: str) -> int:
+    """Read a seed, as NumPy takes it."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, got {text}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Read an option that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text}")
+    return int(text)
+
+
+def _filter(text: str) -> Dict[str, float]:
+    try:
+        return parse_filter(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _threshold(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"a threshold is a number from 0 to 1, got {text}")

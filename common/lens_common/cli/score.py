@@ -1,0 +1,37 @@
+"""The verb ``score``: score every stamp of a folder."""
+
+import argparse
+from pathlib import Path
+from types import ModuleType
+
+from ..data.stamps import load_stamps
+from ..learning.classifier import LensClassifier
+from ..runs import check_model
+from ..trials import fit_to_run, score_run, without_flagged
+from .options import AddVerb, add_filter, add_network, add_resample, check_ending, chosen_run
+
+
+def add_verb(verb: AddVerb) -> None:
+    """Add ``score`` to a command line."""
+    parser = verb("score", "score every stamp of a folder", "cutouts/ --run runs/cnn --out scores.csv", score)
+    parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
+    add_network(parser)
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="score table; a JSON file of the same name is written beside it"
+    )
+    add_resample(parser)
+    add_filter(parser, "set flagged stamps aside, with the reason in FILE-rejected.csv")
+
+
+def score(backend: ModuleType, options: argparse.Namespace) -> None:
+    """Score every stamp of a folder with a trained network, or with one that ships with the package."""
+    check_ending(options.out, ".csv")
+    out, run = Path(options.out), chosen_run(options)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    check_model(run, options.model)
+    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample)
+    if options.filter:
+        stamps = without_flagged(stamps, options.filter)
+    classifier = LensClassifier.of(backend).load(run).set_params(verbose=True)
+    scores = score_run(classifier, run, stamps, out)
+    print(f"{len(scores)} stamps scored, {int((scores > 0.5).sum())} above 0.5: {out}")
