@@ -221,7 +221,7 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
         return Section(
             key, title, sentences or [f"{code(first.name)} and {code(second.name)} share no set of scored stamps."]
         )
-    labels = _labels(runs)
+    labels = short_labels(runs)
     curves = {label: run.sets[shared[0]] for label, run in zip(labels, runs)}
     thresholds = [validation_threshold(run) for run in runs]
     both = plain(set_title(shared[0]))
@@ -264,7 +264,8 @@ def _has_lenses(values: ScoreSet, parameter: str, edges: Sequence[float]) -> boo
     return bool((values.labels & (known >= edges[0]) & (known < edges[-1])).any())
 
 
-def _labels(runs: Sequence[StoredRun]) -> list[str]:
+def short_labels(runs: Sequence[StoredRun]) -> list[str]:
+    """What two runs are called side by side: their frameworks where these differ."""
     short = [run.framework for run in runs]
     if short[0] == short[1]:
         short = [describe_run(run) for run in runs]

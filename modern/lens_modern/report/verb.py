@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from lens_common.errors import UserError
 
+from .gallery import stamps_with_scores
 from .markdown import plain
 from .page import Report, Section, write_report
 from .reading import StoredRun, read_runs
@@ -25,6 +27,7 @@ from .sections import (
     runs_table,
     set_names,
     set_title,
+    short_labels,
     spelled_auroc,
 )
 
@@ -73,7 +76,7 @@ def compose(runs: list[StoredRun], left_out: dict[str, str], margin: float) -> R
         Section("runs", "The runs", [runs_table("all-runs", runs), metrics_table("all-metrics", runs), *set_aside]),
         Section("overview", "At a glance", [shown, *overview_figures(runs)]),
     ]
-    compared = [pair_section(*pair, margin, names, f"pair-{i}") for i, pair in enumerate(pairs[:MOST_PAIRS], 1)]
+    compared = [_side_by_side(*pair, margin, names, f"pair-{i}") for i, pair in enumerate(pairs[:MOST_PAIRS], 1)]
     if compared:
         said = f"{len(pairs)} pairs of twins" if len(pairs) > 1 else "One pair"
         more = f"; the first {MOST_PAIRS} are shown" if len(pairs) > MOST_PAIRS else ""
@@ -86,6 +89,13 @@ def compose(runs: list[StoredRun], left_out: dict[str, str], margin: float) -> R
     return Report(
         f"Report of {len(runs)} run{'s' if len(runs) > 1 else ''}", _lead(runs, names, left_out), sections, data
     )
+
+
+def _side_by_side(first: StoredRun, second: StoredRun, margin: float, names: list[str], key: str) -> Section:
+    """Two runs, and some stamps with both scores where the stamps are at hand."""
+    section = pair_section(first, second, margin, names, key)
+    gallery = stamps_with_scores(first, second, short_labels((first, second)), f"{key}-stamps")
+    return replace(section, blocks=[*section.blocks, gallery]) if gallery else section
 
 
 def _lead(runs: list[StoredRun], names: list[str], left_out: dict[str, str]) -> str:
