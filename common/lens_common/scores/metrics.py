@@ -39,6 +39,21 @@ class Confusion:
     true_negatives: int
     false_negatives: int
 
+    @property
+    def shares(self) -> Dict[str, Tuple[int, int]]:
+        """By rate, how many stamps are counted and among how many: lenses, stamps called a lens, or non-lenses."""
+        return {
+            "completeness": (self.true_positives, self.true_positives + self.false_negatives),
+            "purity": (self.true_positives, self.true_positives + self.false_positives),
+            "contamination": (self.false_positives, self.true_positives + self.false_positives),
+            "false_positive_rate": (self.false_positives, self.false_positives + self.true_negatives),
+        }
+
+    @property
+    def rates(self) -> Dict[str, Optional[float]]:
+        """Completeness, purity, contamination and false positive rate, in [0, 1]; None for a share of no stamps."""
+        return {name: counted / among if among else None for name, (counted, among) in self.shares.items()}
+
 
 def check_labelled_scores(
     labels: np.ndarray, scores: np.ndarray, need_both_classes: bool = True
@@ -363,7 +378,6 @@ def evaluate_scores(
     labels, scores = check_labelled_scores(labels, scores)
     counts = confusion(labels, scores, threshold)
     n_stamps, n_lenses = len(labels), int(labels.sum())
-    n_called = counts.true_positives + counts.false_positives
     low, high = auroc_interval(labels, scores, AUROC_LEVEL)
     return {
         "auroc": auroc(labels, scores),
@@ -371,10 +385,7 @@ def evaluate_scores(
         "auroc_high": high,
         "auroc_level": AUROC_LEVEL,
         "accuracy": (counts.true_positives + counts.true_negatives) / n_stamps,
-        "completeness": counts.true_positives / n_lenses,
-        "purity": counts.true_positives / n_called if n_called else None,
-        "contamination": counts.false_positives / n_called if n_called else None,
-        "false_positive_rate": counts.false_positives / (n_stamps - n_lenses),
+        **counts.rates,
         "tpr_at_fpr_0.01": completeness_at_fpr(labels, scores, 0.01),
         "tpr_at_fpr_0.001": completeness_at_fpr(labels, scores, 0.001),
         "threshold": float(threshold),
@@ -383,6 +394,21 @@ def evaluate_scores(
         "n_non_lenses": n_stamps - n_lenses,
         **asdict(counts),
     }
+
+
+def spell_interval(value: Optional[float], low: float, high: float, spec: str = ".3f") -> str:
+    """Write a number with its interval, as ``0.950 [0.941, 0.957]``.
+
+    Parameters
+    ----------
+    value : float or None
+        None: the interval alone.
+    low, high : float
+        Ends of the interval.
+    spec : str
+        Format of each number; ``"+.3f"`` for differences.
+    """
+    return ("" if value is None else f"{value:{spec}} ") + f"[{low:{spec}}, {high:{spec}}]"
 
 
 def _delong(labels: np.ndarray, scores: np.ndarray) -> Tuple[float, float]:
