@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from lens_common.drawing.plots import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps
+from lens_common.cli.pictures import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps
 from lens_common.errors import UserError
 
 LABELS = np.arange(60) % 2 == 0
@@ -90,7 +90,7 @@ def test_a_plot_leaves_the_reader_s_settings_as_they_were(tmp_path):
 def test_plots_never_import_pyplot(tmp_path):
     code = (
         "import os, sys, numpy as np\n"
-        "from lens_common.drawing.plots import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps\n"
+        "from lens_common.cli.pictures import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps\n"
         "os.chdir(sys.argv[1])\n"
         "plot_roc('roc.png', [1, 0], [0.9, 0.1], 'title')\n"
         "plot_scores('scores.png', [1, 0], [0.9, 0.1], 'title')\n"

@@ -18,7 +18,6 @@ from ..data.layout import NAMED_PARAMETERS
 from ..data.noise import median_and_noise
 from ..data.quality import apply_filter, describe_filter, explain_flags, flag_stamps, measure_quality
 from ..data.stamps import Stamps, load_stamps
-from ..drawing import plots
 from ..errors import UserError
 from ..files import cache_folder, exclusive, write_arrays
 from ..learning.classifier import LensClassifier
@@ -44,8 +43,9 @@ from ..runs import (
     write_rejected,
 )
 from ..scores.comparison import bootstrap_difference, delong_test, equivalence_test, score_agreement
-from ..scores.metrics import auroc_interval, evaluate_scores
+from ..scores.metrics import auroc_interval, evaluate_scores, spell_interval
 from ..scores.tables import check_same_stamps, comparable, read_provenance, read_scores, write_scores
+from . import pictures
 
 # Of a comparison, which says the same each time.
 BOOTSTRAP = {"seed": 1, "n_resamples": 2000}
@@ -108,7 +108,7 @@ def _draw_stamps(
     reasons = explain_flags(quality, options.filter, rows)
     titles = ["\n".join([stamp_id, *filter(None, why.split(", "))]) for stamp_id, why in zip(data.ids[rows], reasons)]
     heading = f"{Path(data.folder).name}: framed, what the filter {describe_filter(options.filter)} drops"
-    plots.plot_stamps(options.out, data.pixels[rows], titles, heading, flagged[rows])
+    pictures.plot_stamps(options.out, data.pixels[rows], titles, heading, flagged[rows])
     print(f"wrote {options.out}")
 
 
@@ -174,7 +174,7 @@ def _train(
     write_csv(run / "history.csv", estimator.history_)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     write_json(run / "environment.json", {**read_environment(run), "peak_memory_bytes": peak})
-    plots.plot_history(run / "history.png", estimator.history_, f"{options.model}, {options.preset}")
+    pictures.plot_history(run / "history.png", estimator.history_, f"{options.model}, {options.preset}")
     rows = np.flatnonzero(np.isin(folds, ("validation", "test")))
     held = data[rows]
     scores = estimator.predict_proba(held.pixels)[:, 1]
@@ -264,10 +264,10 @@ def _draw_comparison(
     difference = found["difference"]
     title = (
         f"{len(labels)} stamps of {Path(found['a']['data']).name}: difference in AUROC "
-        f"{difference['difference']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+        f"{spell_interval(difference['difference'], difference['low'], difference['high'], '+.3f')}"
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    plots.plot_comparison(out, labels, dict(zip(names, scores)), title, threshold)
+    pictures.plot_comparison(out, labels, dict(zip(names, scores)), title, threshold)
     write_json(out.with_suffix(".json"), found)
     print(f"wrote {out} and {out.with_suffix('.json').name}")
 
@@ -313,19 +313,20 @@ def _print_comparison(found: Dict[str, Any]) -> None:
     level, margin = f"{difference['level']:.0%}", f"{equivalence['margin']:g}"
     lines = {key: str(found[key]) for key in ("n_stamps", "n_lenses", "n_non_lenses")}
     for side in "ab":
-        area = difference[f"auroc_{side}"]
-        interval = _interval(found[side]["auroc_low"], found[side]["auroc_high"])
-        lines[f"auroc_{side}"] = f"{area:.4f} {interval}  {found[side]['table']}"
+        ends = found[side]["auroc_low"], found[side]["auroc_high"]
+        interval = spell_interval(difference[f"auroc_{side}"], *ends, spec=".4f")
+        lines[f"auroc_{side}"] = f"{interval}  {found[side]['table']}"
     lines["difference"] = (
-        f"{difference['difference']:+.4f} {_interval(difference['low'], difference['high'], '+')}  "
+        f"{spell_interval(difference['difference'], difference['low'], difference['high'], '+.4f')}  "
         f"b minus a, {level} by DeLong, p {difference['p_value']:.3g}"
     )
     lines["bootstrap"] = (
-        f"{'':7} {_interval(found['bootstrap']['low'], found['bootstrap']['high'], '+')}  "
+        f"{'':7} {spell_interval(None, found['bootstrap']['low'], found['bootstrap']['high'], '+.4f')}  "
         f"{level} of {found['bootstrap']['n_resamples']} resamples"
     )
     lines["equivalence"] = (
-        f"{'':7} {_interval(equivalence['low'], equivalence['high'], '+')}  {1 - 2 * equivalence['alpha']:.0%}, "
+        f"{'':7} {spell_interval(None, equivalence['low'], equivalence['high'], '+.4f')}  "
+        f"{1 - 2 * equivalence['alpha']:.0%}, "
         f"{'equivalent' if equivalence['equivalent'] else 'not shown to be equivalent'} within {margin}, "
         f"p {equivalence['p_value']:.3g}"
     )
@@ -338,10 +339,6 @@ def _print_comparison(found: Dict[str, Any]) -> None:
     )
     for key, text in lines.items():
         print(f"{key:24} {text}")
-
-
-def _interval(low: float, high: float, sign: str = "") -> str:
-    return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
 def fit_to_run(data: Stamps, run: str, resample: bool = False) -> Stamps:
@@ -598,8 +595,8 @@ def _evaluate(
     write_json(run / f"metrics{suffix}.json", metrics)
     where = Path(data.folder).absolute().name if suffix else f"its {fold} fold"
     title = f"{config['model']} on {where}, {len(labels)} stamps"
-    plots.plot_roc(run / f"roc{suffix}.png", labels, scores, title, threshold)
-    plots.plot_scores(run / f"scores{suffix}.png", labels, scores, title, threshold)
+    pictures.plot_roc(run / f"roc{suffix}.png", labels, scores, title, threshold)
+    pictures.plot_scores(run / f"scores{suffix}.png", labels, scores, title, threshold)
     for key, value in metrics.items():
         print(f"{key:24} {'undefined' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
     print(f"wrote metrics{suffix}.json, roc{suffix}.png and scores{suffix}.png in {run}")

@@ -8,14 +8,14 @@ from typing import List
 import numpy as np
 
 from ..data.stamps import Stamps, load_stamps
-from ..drawing import plots
 from ..errors import UserError
 from ..files import write_arrays
 from ..progress import progress_bar
 from ..scores.occlusion import occlusion_maps
+from . import pictures
 from .commands import chosen_run, fit_to_run, restore_run
 
-MOST_DRAWN = plots.MOST_STAMPS // 2  # a stamp and its map beside it
+MOST_DRAWN = pictures.MOST_PAIRS
 
 
 def maps(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -51,7 +51,7 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     )
     drawn = slice(MOST_DRAWN)
     titles = [f"{stamp_id}\nscore {value:.3f}" for stamp_id, value in zip(chosen.ids[drawn], scores[drawn])]
-    plots.plot_maps(
+    pictures.plot_maps(
         out, chosen.pixels[drawn], found[drawn], titles, f"{Path(data.folder).name}: what the scores rest on"
     )
     print(f"{len(scores)} stamps mapped: wrote {out} and {out.with_suffix('.npz').name}")
