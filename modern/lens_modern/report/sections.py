@@ -100,13 +100,12 @@ def cost_table(key: str, runs: Sequence[StoredRun]) -> Table:
             f"{name} {framework[name]}" for name in ("python", "theano-pymc", "torch", "numpy") if name in framework
         ]
         peak = environment.get("peak_memory_bytes")
-        n_seen = (run.config["data"]["n_stamps"] * 0.8) * len(run.history)
         machine = f"{environment.get('processor', 'unknown')}, {environment.get('cores', '?')} cores"
         rows.append(
             [
                 code(run.name),
                 f"{run.seconds / max(len(run.history), 1):.1f}",
-                f"{n_seen / run.seconds:,.0f}" if run.seconds else "",
+                f"{run.stamps_per_second:,.0f}" if run.seconds else "",
                 f"{peak / 1e6:,.0f}" if isinstance(peak, int) else "not recorded",
                 plain(framework.get("threads", "")),
                 plain(f"{machine}; {', '.join(versions)}"),
