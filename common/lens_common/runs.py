@@ -26,7 +26,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
 import numpy as np
 
-from . import __version__
+from ._version import __version__
 from .data.decoding import Rejection
 from .data.domain import NOISE_QUANTILES, Domain
 from .data.layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
-from . import __version__
+from ._version import __version__
 from .data.domain import describe_stamps, match_stamps, unit_warnings
 from .data.folds import assign_folds, hash_fraction
 from .data.quality import apply_filter, describe_filter, flag_stamps, measure_quality

@@ -275,14 +275,12 @@ def _time(study: Study) -> Finding:
     claimed = logs["batches_an_epoch"] * logs["batch_size"] / logs["seconds_an_epoch"]
     if not runs:
         return Finding(NOT_TESTABLE, "-", "its machine is not known")
-    seconds = float(np.median([row["seconds"] for row in runs[0].history]))
-    n_seen = 128 * (runs[0].config["data"]["n_stamps"] // 128)
     threads = runs[0].environment.get("framework", {}).get("threads")
     hours = logs["seconds_an_epoch"] * len(runs[0].history) / 3600
     return Finding(
         NOT_TESTABLE,
-        f"{runs[0].seconds / 3600:.1f} h for {len(runs[0].history)} epochs, {n_seen / seconds:.0f} images/s on "
-        f"{threads} thread, beside another run; theirs are {hours:.1f} h for as many epochs, {claimed:.1f} images/s",
+        f"{runs[0].seconds / 3600:.1f} h for {len(runs[0].history)} epochs, {runs[0].stamps_per_second:.0f} images/s "
+        f"on {threads} thread, beside another run; theirs are {hours:.1f} h for as many epochs, {claimed:.1f} images/s",
         "another machine, which is not known; without a BLAS Theano is slower by a factor of two here (`make bench`)",
         _names(runs),
     )

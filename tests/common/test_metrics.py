@@ -10,12 +10,14 @@ import pytest
 
 from lens_common.errors import UserError
 from lens_common.scores.metrics import (
+    Confusion,
     auroc,
     auroc_interval,
     completeness_at_fpr,
     confusion,
     evaluate_scores,
     roc,
+    spell_interval,
     study_roc,
 )
 
@@ -104,6 +106,27 @@ def test_a_score_equal_to_the_threshold_is_not_a_lens():
 def test_confusion_takes_one_class_alone():
     counts = confusion([1, 1, 1], [0.9, 0.8, 0.1])
     assert (counts.true_positives, counts.false_negatives, counts.true_negatives) == (2, 1, 0)
+
+
+def test_rates_are_shares_of_the_lenses_the_called_and_the_others_by_hand():
+    counts = Confusion(true_positives=3, false_positives=1, true_negatives=5, false_negatives=2)
+    assert counts.shares == {
+        "completeness": (3, 5),
+        "purity": (3, 4),
+        "contamination": (1, 4),
+        "false_positive_rate": (1, 6),
+    }
+    assert counts.rates == {
+        "completeness": 0.6,
+        "purity": 0.75,
+        "contamination": 0.25,
+        "false_positive_rate": pytest.approx(1 / 6),
+    }
+
+
+def test_a_rate_of_nothing_is_none():
+    assert [*Confusion(0, 0, 4, 0).rates.values()] == [None, None, None, 0]
+    assert [*Confusion(4, 0, 0, 0).rates.values()] == [1, 1, 0, None]
 
 
 # ROC
@@ -235,6 +258,19 @@ def test_the_interval_holds_the_auroc_and_has_width_for_tiny_samples(seed):
         assert low < high
 
 
+@pytest.mark.parametrize(
+    ("numbers", "spelled"),
+    [
+        ((0.95, 0.9412, 0.9567), "0.950 [0.941, 0.957]"),
+        ((0.25, 0.2, 0.3, ".2f"), "0.25 [0.20, 0.30]"),
+        ((0.0012, -0.0003, 0.0027, "+.4f"), "+0.0012 [-0.0003, +0.0027]"),
+        ((None, -0.01, 0.02, "+.2f"), "[-0.01, +0.02]"),
+    ],
+)
+def test_an_interval_is_spelled_after_its_number(numbers, spelled):
+    assert spell_interval(*numbers) == spelled
+
+
 # Completeness at a false positive rate
 
 
@@ -344,7 +380,7 @@ def test_a_level_in_percent_is_a_mistake():
 def test_metrics_import_no_plots():
     code = (
         "import sys, lens_common.scores.metrics\n"
-        "print([name for name in sys.modules if 'matplotlib' in name or 'plots' in name])\n"
+        "print([name for name in sys.modules if 'matplotlib' in name or 'drawing' in name])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     assert done.stdout.decode().strip() == "[]"

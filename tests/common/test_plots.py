@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from lens_common.drawing.plots import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps
+from lens_common.cli.pictures import plot_comparison, plot_history, plot_maps, plot_roc, plot_scores, plot_stamps
 from lens_common.errors import UserError
 
 LABELS = np.arange(60) % 2 == 0
@@ -36,8 +36,10 @@ def picture_size(path):
         (lambda path: plot_history(path, HISTORY, "title"), (1275, 732)),
         (lambda path: plot_history(path, VALIDATED, "title"), (1275, 972)),
         (lambda path: plot_stamps(path, STAMPS, TITLES, "title"), (1260, 504)),
+        # 3 pairs of 2.5 * 1.05 inches; 1.25 * 1.05 and 0.13 a line of the titles, and 1 inch below
+        (lambda path: plot_maps(path, STAMPS[:3], STAMPS[:3, 0] / 10, TITLES[:3], "title"), (1181, 366)),
     ],
-    ids=["roc", "scores", "comparison", "history", "validated history", "stamps"],
+    ids=["roc", "scores", "comparison", "history", "validated history", "stamps", "maps"],
 )
 def test_a_plot_is_a_png_of_the_expected_size(tmp_path, draw, size):
     draw(tmp_path / "plot.png")
@@ -90,13 +92,14 @@ def test_a_plot_leaves_the_reader_s_settings_as_they_were(tmp_path):
 def test_plots_never_import_pyplot(tmp_path):
     code = (
         "import os, sys, numpy as np\n"
-        "from lens_common.drawing.plots import plot_comparison, plot_history, plot_roc, plot_scores, plot_stamps\n"
+        "from lens_common.cli.pictures import *\n"
         "os.chdir(sys.argv[1])\n"
         "plot_roc('roc.png', [1, 0], [0.9, 0.1], 'title')\n"
         "plot_scores('scores.png', [1, 0], [0.9, 0.1], 'title')\n"
         "plot_comparison('comparison.png', [1, 0], {'A': [0.9, 0.1], 'B': [0.1, 0.9]}, 'title')\n"
         "plot_history('history.png', [dict(epoch=1, loss=1, learning_rate=1e-3, seconds=1)], 'title')\n"
         "plot_stamps('stamps.png', np.ones((1, 9, 9)), ['one'], 'title')\n"
+        "plot_maps('maps.png', np.ones((1, 1, 9, 9)), np.ones((1, 9, 9)), ['one'], 'title')\n"
         "print('matplotlib.pyplot' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, check=True)
@@ -182,6 +185,11 @@ def test_a_stamp_looks_the_same_in_another_unit(tmp_path):
 def test_bad_stamps_are_a_sentence_with_the_value(tmp_path, shape, message):
     with pytest.raises(UserError, match=message):
         plot_stamps(tmp_path / "stamps.png", np.zeros(shape), ["one", "two"], "title")
+
+
+def test_more_than_twenty_stamps_with_their_maps_are_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="holds 20 stamps, got 21"):
+        plot_maps(tmp_path / "maps.png", np.zeros((21, 9, 9)), np.zeros((21, 9, 9)), ["one"] * 21, "title")
 
 
 def test_a_comparison_of_three_sets_is_a_mistake(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 from lens_common.errors import UserError
 from lens_modern.report.reading import check_run, check_same_data, read_run, read_runs
+from lens_modern.report.sections import cost_table
 
 METRICS = {
     "auroc": 0.01,
@@ -81,6 +82,25 @@ def test_the_test_fold_is_read_as_the_table_has_it(run):
     assert [*found.ids] == [row["id"] for row in rows]
     assert [*found.scores] == [float(row["score"]) for row in rows]
     assert [*found.labels] == [row["is_lens"] == "1" for row in rows]
+
+
+# Of 320 stamps 40 are the test fold and 24 the validation; three epochs took 90 s.
+@pytest.mark.parametrize(
+    ("config", "n_an_epoch"),
+    [
+        ({}, 256),
+        ({"settings": {"batch_size": 100, "patience": 0}}, 256),
+        ({"settings": {"batch_size": 100, "patience": 0, "drop_tail": True}}, 200),
+        ({"defects": ["validate_on_train"]}, 320),
+        ({"data": {"folder": "mocks", "hash": "a" * 64, "n_stamps": 320, "n_trained": 123}}, 123),
+    ],
+    ids=["every stamp not held back", "the tail too", "without the tail", "all stamps", "as the run says"],
+)
+def test_the_speed_of_a_run_counts_what_its_epochs_trained_on(run, change_json, config, n_an_epoch):
+    change_json(run / "config.json", **config)
+    found = read_run(run)
+    assert found.stamps_per_second == pytest.approx(n_an_epoch * 3 / 90)
+    assert cost_table("cost", [found]).rows[0][2] == f"{n_an_epoch / 30:.0f}"
 
 
 def test_a_published_run_is_read_as_the_run_itself(run, published):

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Callable, Iterator, List, Optional, Sequence
 
-from .. import __version__
+from .._version import __version__
 from ..errors import Interrupted, UserError
 from ..files import cache_folder
 from . import compare, evaluate, inspect, maps, score, simulate, train

@@ -7,10 +7,11 @@ from typing import Any, Dict, Sequence
 
 import numpy as np
 
-from ..drawing import plots
 from ..errors import UserError
 from ..files import write_json
 from ..scores.comparison import compare_tables
+from ..scores.metrics import spell_interval
+from . import pictures
 from .options import AddVerb, add_threshold, check_ending
 
 
@@ -51,18 +52,20 @@ def _print_comparison(comparison: Dict[str, Any]) -> None:
     level, margin = f"{difference['level']:.0%}", f"{equivalence['margin']:g}"
     lines = {key: str(comparison[key]) for key in ("n_stamps", "n_lenses", "n_non_lenses")}
     for side in "ab":
-        interval = _interval(comparison[side]["auroc_low"], comparison[side]["auroc_high"])
-        lines[f"auroc_{side}"] = f"{difference[f'auroc_{side}']:.4f} {interval}  {comparison[side]['table']}"
+        ends = comparison[side]["auroc_low"], comparison[side]["auroc_high"]
+        interval = spell_interval(difference[f"auroc_{side}"], *ends, spec=".4f")
+        lines[f"auroc_{side}"] = f"{interval}  {comparison[side]['table']}"
     lines["difference"] = (
-        f"{difference['difference']:+.4f} {_interval(difference['low'], difference['high'], '+')}  "
+        f"{spell_interval(difference['difference'], difference['low'], difference['high'], '+.4f')}  "
         f"b minus a, {level} by DeLong, p {difference['p_value']:.3g}"
     )
     lines["bootstrap"] = (
-        f"{'':7} {_interval(comparison['bootstrap']['low'], comparison['bootstrap']['high'], '+')}  "
+        f"{'':7} {spell_interval(None, comparison['bootstrap']['low'], comparison['bootstrap']['high'], '+.4f')}  "
         f"{level} of {comparison['bootstrap']['n_resamples']} resamples"
     )
     lines["equivalence"] = (
-        f"{'':7} {_interval(equivalence['low'], equivalence['high'], '+')}  {1 - 2 * equivalence['alpha']:.0%}, "
+        f"{'':7} {spell_interval(None, equivalence['low'], equivalence['high'], '+.4f')}  "
+        f"{1 - 2 * equivalence['alpha']:.0%}, "
         f"{'equivalent' if equivalence['equivalent'] else 'not shown to be equivalent'} within {margin}, "
         f"p {equivalence['p_value']:.3g}"
     )
@@ -77,10 +80,6 @@ def _print_comparison(comparison: Dict[str, Any]) -> None:
         print(f"{key:24} {text}")
 
 
-def _interval(low: float, high: float, sign: str = "") -> str:
-    return f"[{low:{sign}.4f}, {high:{sign}.4f}]"
-
-
 def _draw_comparison(
     out: Path, paths: Sequence[Path], labels: np.ndarray, scores: Sequence[np.ndarray], comparison: Dict[str, Any]
 ) -> None:
@@ -91,9 +90,9 @@ def _draw_comparison(
     difference = comparison["difference"]
     title = (
         f"{len(labels)} stamps of {Path(comparison['a']['data']).name}: difference in AUROC "
-        f"{difference['difference']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+        f"{spell_interval(difference['difference'], difference['low'], difference['high'], '+.3f')}"
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    plots.plot_comparison(out, labels, dict(zip(names, scores)), title, comparison["agreement"]["threshold"])
+    pictures.plot_comparison(out, labels, dict(zip(names, scores)), title, comparison["agreement"]["threshold"])
     write_json(out.with_suffix(".json"), comparison)
     print(f"wrote {out} and {out.with_suffix('.json').name}")

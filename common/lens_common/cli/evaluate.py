@@ -5,11 +5,11 @@ from pathlib import Path
 from types import ModuleType
 
 from ..data.stamps import load_stamps
-from ..drawing import plots
 from ..errors import UserError
 from ..learning.classifier import LensClassifier
 from ..runs import read_config
 from ..trials import Evaluation, choose_unseen, evaluate_run
+from . import pictures
 from .options import AddVerb, add_filter, add_resample, add_threshold
 
 
@@ -40,8 +40,8 @@ def show(run: Path, evaluation: Evaluation, options: argparse.Namespace) -> None
     suffix, labels, scores = evaluation.suffix, evaluation.labels, evaluation.scores
     where = Path(evaluation.stamps.folder).absolute().name if suffix else f"its {evaluation.fold} fold"
     title = f"{read_config(run)['model']} on {where}, {len(labels)} stamps"
-    plots.plot_roc(run / f"roc{suffix}.png", labels, scores, title, options.threshold)
-    plots.plot_scores(run / f"scores{suffix}.png", labels, scores, title, options.threshold)
+    pictures.plot_roc(run / f"roc{suffix}.png", labels, scores, title, options.threshold)
+    pictures.plot_scores(run / f"scores{suffix}.png", labels, scores, title, options.threshold)
     for key, value in evaluation.metrics.items():
         print(f"{key:24} {'undefined' if value is None else f'{value:.4f}' if isinstance(value, float) else value}")
     print(f"wrote metrics{suffix}.json, roc{suffix}.png and scores{suffix}.png in {run}")

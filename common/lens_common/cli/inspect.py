@@ -10,7 +10,7 @@ from ..data.catalogue import read_catalogue
 from ..data.quality import describe_filter, explain_flags
 from ..data.stamps import Stamps, load_stamps
 from ..data.summary import Summary, summarise
-from ..drawing import plots
+from . import pictures
 from .options import AddVerb, add_filter, check_ending
 
 
@@ -63,7 +63,7 @@ def _draw_stamps(options: argparse.Namespace, stamps: Stamps, summary: Summary) 
     reasons = explain_flags(summary.quality, options.filter, rows)
     titles = ["\n".join([stamp_id, *filter(None, why.split(", "))]) for stamp_id, why in zip(stamps.ids[rows], reasons)]
     heading = f"{Path(stamps.folder).name}: framed, what the filter {describe_filter(options.filter)} drops"
-    plots.plot_stamps(options.out, stamps.pixels[rows], titles, heading, flagged[rows])
+    pictures.plot_stamps(options.out, stamps.pixels[rows], titles, heading, flagged[rows])
     print(f"wrote {options.out}")
 
 

@@ -8,16 +8,16 @@ from typing import List
 import numpy as np
 
 from ..data.stamps import load_stamps
-from ..drawing import plots
 from ..errors import UserError
 from ..files import write_arrays
 from ..learning.classifier import LensClassifier
 from ..runs import check_model
 from ..scores.occlusion import map_stamps, pick_stamps
 from ..trials import fit_to_run
+from . import pictures
 from .options import AddVerb, add_network, add_resample, check_ending, chosen_run, positive
 
-MOST_DRAWN = plots.MOST_STAMPS // 2  # a stamp and its map beside it
+MOST_DRAWN = pictures.MOST_PAIRS
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -58,7 +58,7 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     write_arrays(out.with_suffix(".npz"), arrays)
     titles = [f"{stamp_id}\nscore {value:.3f}" for stamp_id, value in zip(chosen.ids, scores)][:MOST_DRAWN]
     heading = f"{Path(stamps.folder).name}: what the scores rest on"
-    plots.plot_maps(out, chosen.pixels[:MOST_DRAWN], occlusions[:MOST_DRAWN], titles, heading)
+    pictures.plot_maps(out, chosen.pixels[:MOST_DRAWN], occlusions[:MOST_DRAWN], titles, heading)
     print(f"{len(scores)} stamps mapped: wrote {out} and {out.with_suffix('.npz').name}")
 
 

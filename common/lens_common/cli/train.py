@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType
 
 from ..data.stamps import load_stamps
-from ..drawing import plots
 from ..errors import UserError
 from ..learning.augmentation import INTERPOLATIONS
 from ..learning.classifier import LensClassifier
@@ -16,6 +15,7 @@ from ..learning.protocol import check_lens_weight
 from ..learning.scaling import SCALINGS
 from ..learning.training import SCHEDULES, TrainingSettings
 from ..trials import check_batch, check_new, default_mocks, train_run
+from . import pictures
 from .evaluate import show
 from .options import AddVerb, add_filter, add_threshold, seed
 from .signals import collected_signals
@@ -98,5 +98,5 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
     evaluation = train_run(
         classifier, stamps, run, options.filter, options.threshold, collected_signals, at_most=bool(options.data)
     )
-    plots.plot_history(run / "history.png", classifier.history_, f"{options.model}, {options.preset}")
+    pictures.plot_history(run / "history.png", classifier.history_, f"{options.model}, {options.preset}")
     show(run, evaluation, options)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__
+from .._version import __version__
 from ..data.decoding import pixel_digest
 from ..data.domain import describe_pixels
 from ..errors import UserError

@@ -40,30 +40,19 @@ class Confusion:
     false_negatives: int
 
     @property
-    def accuracy(self) -> float:
-        """Share of the stamps that are called what they are."""
-        n_right = self.true_positives + self.true_negatives
-        return n_right / (n_right + self.false_positives + self.false_negatives)
+    def shares(self) -> Dict[str, Tuple[int, int]]:
+        """By rate, how many stamps are counted and among how many: lenses, stamps called a lens, or non-lenses."""
+        return {
+            "completeness": (self.true_positives, self.true_positives + self.false_negatives),
+            "purity": (self.true_positives, self.true_positives + self.false_positives),
+            "contamination": (self.false_positives, self.true_positives + self.false_positives),
+            "false_positive_rate": (self.false_positives, self.false_positives + self.true_negatives),
+        }
 
     @property
-    def completeness(self) -> Optional[float]:
-        """Share of the lenses that are called a lens; None without lenses."""
-        return _share(self.true_positives, self.true_positives + self.false_negatives)
-
-    @property
-    def purity(self) -> Optional[float]:
-        """Share of lenses among the stamps called a lens; None where there are none."""
-        return _share(self.true_positives, self.true_positives + self.false_positives)
-
-    @property
-    def contamination(self) -> Optional[float]:
-        """Share of non-lenses among the stamps called a lens; None where there are none."""
-        return _share(self.false_positives, self.true_positives + self.false_positives)
-
-    @property
-    def false_positive_rate(self) -> Optional[float]:
-        """Share of the non-lenses that are called a lens; None without non-lenses."""
-        return _share(self.false_positives, self.false_positives + self.true_negatives)
+    def rates(self) -> Dict[str, Optional[float]]:
+        """Completeness, purity, contamination and false positive rate, in [0, 1]; None for a share of no stamps."""
+        return {name: counted / among if among else None for name, (counted, among) in self.shares.items()}
 
 
 def check_labelled_scores(
@@ -403,11 +392,11 @@ METRICS: Dict[str, Metric] = {
     "auroc_low": Metric(lambda judged: judged.interval[0]),
     "auroc_high": Metric(lambda judged: judged.interval[1]),
     "auroc_level": Metric(lambda judged: AUROC_LEVEL),
-    "accuracy": Metric(lambda judged: judged.counts.accuracy, "accuracy"),
-    "completeness": Metric(lambda judged: judged.counts.completeness, "completeness"),
-    "purity": Metric(lambda judged: judged.counts.purity, "purity"),
-    "contamination": Metric(lambda judged: judged.counts.contamination, "contamination"),
-    "false_positive_rate": Metric(lambda judged: judged.counts.false_positive_rate, "false positive rate"),
+    "accuracy": Metric(lambda judged: float(np.mean((judged.scores > judged.threshold) == judged.labels)), "accuracy"),
+    "completeness": Metric(lambda judged: judged.counts.rates["completeness"], "completeness"),
+    "purity": Metric(lambda judged: judged.counts.rates["purity"], "purity"),
+    "contamination": Metric(lambda judged: judged.counts.rates["contamination"], "contamination"),
+    "false_positive_rate": Metric(lambda judged: judged.counts.rates["false_positive_rate"], "false positive rate"),
     "tpr_at_fpr_0.01": Metric(
         lambda judged: completeness_at_fpr(judged.labels, judged.scores, 0.01), "completeness at FPR 1 %"
     ),
@@ -460,8 +449,19 @@ def evaluate_scores(
     return {name: metric.compute(judged) for name, metric in METRICS.items()}
 
 
-def _share(n_chosen: int, n_all: int) -> Optional[float]:
-    return n_chosen / n_all if n_all else None
+def spell_interval(value: Optional[float], low: float, high: float, spec: str = ".3f") -> str:
+    """Write a number with its interval, as ``0.950 [0.941, 0.957]``.
+
+    Parameters
+    ----------
+    value : float or None
+        None: the interval alone.
+    low, high : float
+        Ends of the interval.
+    spec : str
+        Format of each number; ``"+.3f"`` for differences.
+    """
+    return ("" if value is None else f"{value:{spec}} ") + f"[{low:{spec}}, {high:{spec}}]"
 
 
 def _delong(labels: np.ndarray, scores: np.ndarray) -> Tuple[float, float]:

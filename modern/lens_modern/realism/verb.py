@@ -11,6 +11,7 @@ import numpy as np
 from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.progress import progress_bar
+from lens_common.scores.metrics import spell_interval
 
 from ..report.figures import draw_histograms
 from ..report.markdown import code, plain
@@ -198,7 +199,7 @@ def _sentence(name: str, judged: Judged) -> str:
 
 
 def _spelled(verdict: Verdict) -> str:
-    return f"{verdict.auroc:.3f} [{verdict.low:.3f}, {verdict.high:.3f}]"
+    return spell_interval(verdict.auroc, verdict.low, verdict.high)
 
 
 def _as_text(name: str, judged: Judged) -> str:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -18,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from lens_common.drawing.curves import frame_roc
 from lens_common.scores.comparison import score_agreement
 from lens_common.scores.metrics import auroc, roc
 
@@ -90,9 +92,10 @@ class Figure:
 
 
 @contextmanager
-def _drawing(height: float = HEIGHT, width: float = WIDTH) -> Iterator[Canvas]:
+def _drawing(height: float = HEIGHT, width: float = WIDTH) -> Iterator[Any]:
+    """Lend the axes of a figure in the look of a report."""
     with matplotlib.rc_context(LOOK):
-        yield Canvas(figsize=(width, height), layout="constrained")
+        yield Canvas(figsize=(width, height), layout="constrained").subplots()
 
 
 def to_svg(canvas: Canvas, key: str) -> str:
@@ -120,7 +123,9 @@ def to_svg(canvas: Canvas, key: str) -> str:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'\bid="', f'id="{key}-', text)
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{key}-", text)
-    text = re.sub(r"#[0-9a-f]{6}\b", lambda match: _property(match[0]), text)
+    text = re.sub(
+        r"#[0-9a-f]{6}\b", lambda match: f"var(--{COLOURS[match[0]]})" if match[0] in COLOURS else match[0], text
+    )
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", text)
     text = re.sub(r"\n\s+", "\n", text)
     return text.replace("<svg ", '<svg focusable="false" aria-hidden="true" ', 1)
@@ -129,9 +134,13 @@ def to_svg(canvas: Canvas, key: str) -> str:
 def standalone(figure: Figure) -> str:
     """The drawing of a figure as an SVG file of its own: light colours on white."""
     fixed = {name: colour for colour, name in COLOURS.items()} | {"ink": "#1b1f24", "faint": "#d5d9de"}
-    text = re.sub(r"var\(--([\w-]+)\)", lambda match: fixed[match[1]], figure.svg)
-    text = text.replace("font-family: inherit", "font-family: sans-serif")
-    return text.replace("<svg ", '<svg style="background: #ffffff" ', 1) + "\n"
+    text = figure.svg.replace("font-family: inherit", "font-family: sans-serif")
+    return (
+        re.sub(r"var\(--([\w-]+)\)", lambda match: fixed[match[1]], text).replace(
+            "<svg ", '<svg style="background: #ffffff" ', 1
+        )
+        + "\n"
+    )
 
 
 def _legend(name: str) -> str:
@@ -139,10 +148,6 @@ def _legend(name: str) -> str:
     if len(name) > LONGEST_NAME:
         name = f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 + 1 :]}"
     return f"\u200b{name}" if name.startswith("_") else name
-
-
-def _property(colour: str) -> str:
-    return f"var(--{COLOURS[colour]})" if colour in COLOURS else colour
 
 
 def draw_roc(key: str, title: str, curves: Mapping[str, Any], logarithmic: bool) -> Figure:
@@ -157,90 +162,90 @@ def draw_roc(key: str, title: str, curves: Mapping[str, Any], logarithmic: bool)
         Whether the axis of the false positive rate is; it then begins at one false positive.
     """
     rows: list[dict[str, Any]] = []
-    with _drawing() as canvas:
-        axes = canvas.subplots()
+    with _drawing() as axes:
         left = min(1 / max(min(int((~values.labels).sum()) for values in curves.values()), 1), 0.2)
         grid = np.geomspace(left, 1, 80) if logarithmic else np.linspace(0, 1, 81)
         for i, (name, values) in enumerate(curves.items()):
             false_positive_rate, completeness, _ = roc(values.labels, values.scores)
             low, high = band_of_rocs(values.labels, values.scores, grid)
-            colour = SERIES[i % len(SERIES)]
-            area = auroc(values.labels, values.scores)
-            axes.fill_between(grid, low, high, color=colour, alpha=0.18, linewidth=0)
             at_grid = np.interp(grid, false_positive_rate, completeness)
-            axes.plot(
-                grid, at_grid, color=colour, linestyle=DASHES[i % len(DASHES)], label=f"{_legend(name)}: {area:.3f}"
-            )
+            label = f"{_legend(name)}: {auroc(values.labels, values.scores):.3f}"
+            _line_in_band(axes, i, grid, (at_grid, low, high), label=label)
             rows += [
                 {"curve": name, "false_positive_rate": x, "completeness": y, "low": lo, "high": hi}
                 for x, y, lo, hi in zip(grid, at_grid, low, high)
             ]
         axes.plot(grid, grid, color=INK, linewidth=0.8, linestyle=":", label="chance")
-        axes.set(xlabel="false positive rate", ylabel="completeness", ylim=(0, 1.02), xlim=(0, 1))
-        if logarithmic:
-            axes.set(xscale="log", xlim=(left, 1))
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter(NullFormatter())
+        frame_roc(axes, left if logarithmic else None)
         axes.legend(loc="upper left" if logarithmic else "lower right", title="AUROC")
-        svg = to_svg(canvas, key)
     areas = ", ".join(f"{name} {auroc(values.labels, values.scores):.3f}" for name, values in curves.items())
-    scale = "logarithmic" if logarithmic else "linear"
-    return Figure(key, title, f"ROC on a {scale} axis; AUROC: {areas}.", svg, rows)
+    return Figure(
+        key,
+        title,
+        f"ROC on a {'logarithmic' if logarithmic else 'linear'} axis; AUROC: {areas}.",
+        to_svg(axes.figure, key),
+        rows,
+    )
+
+
+def _line_in_band(
+    axes: Axes, i: int, x: Sequence[float] | np.ndarray, band: Sequence[Any], alpha: float = 0.18, **look: Any
+) -> None:
+    """Draw the i-th line with its band: its middle, its lower and its upper edge."""
+    middle, low, high = band
+    colour = SERIES[i % len(SERIES)]
+    axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=0)
+    axes.plot(x, middle, color=colour, linestyle=DASHES[i % len(DASHES)], **look)
 
 
 def draw_score_pairs(key: str, title: str, first: Any, second: Any, names: Sequence[str]) -> Figure:
     """Each stamp's score by one run against that by the other; of many stamps every second, third and so on."""
-    found = score_agreement(first.scores, second.scores, 0.5)
+    largest = score_agreement(first.scores, second.scores, 0.5)["largest_score_difference"]
     n_stamps, step = len(first.ids), -(-len(first.ids) // MOST_POINTS)
     stamp_ids, labels, scores = first.ids[::step], first.labels[::step], (first.scores[::step], second.scores[::step])
-    with _drawing(WIDTH * 0.9, WIDTH) as canvas:
-        axes = canvas.subplots()
+    with _drawing(WIDTH * 0.9, WIDTH) as axes:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         for label, colour, marker, what in ((False, SERIES[1], "x", "non-lens"), (True, SERIES[0], "o", "lens")):
             rows = labels == label
-            face = "none" if marker == "o" else colour
             axes.plot(
                 scores[0][rows], scores[1][rows], marker, color=colour, markersize=3,
-                markeredgewidth=0.6, label=what, markerfacecolor=face,
+                markeredgewidth=0.6, label=what, markerfacecolor="none" if marker == "o" else colour,
             )  # fmt: skip
         axes.set(
             xlabel=_legend(names[0]), ylabel=_legend(names[1]), xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal"
         )
         axes.legend(loc="upper left")
-        svg = to_svg(canvas, key)
-    largest = found["largest_score_difference"]
     rows = [
         {"id": stamp_id, "is_lens": int(label), names[0]: a, names[1]: b}
         for stamp_id, label, a, b in zip(stamp_ids, labels, *scores)
     ]
     alt = f"Scores of {n_stamps} stamps by both runs; the largest difference is {largest:.2g}."
     note = f"{len(rows):,} of the {n_stamps:,} stamps are drawn and listed." if step > 1 else ""
-    return Figure(key, title, alt, svg, rows, note)
+    return Figure(key, title, alt, to_svg(axes.figure, key), rows, note)
 
 
 def draw_calibration(key: str, title: str, curves: Mapping[str, Any]) -> Figure:
     """Share of lenses among the stamps of like score, in ten bins of equal width."""
     table: list[dict[str, Any]] = []
-    with _drawing() as canvas:
-        axes = canvas.subplots()
+    with _drawing() as axes:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="calibrated")
         for i, (name, values) in enumerate(curves.items()):
-            which = _tenth(values.scores)
-            rows: list[dict[str, Any]] = []
-            for k in range(10):
-                inside = which == k
-                if inside.any():
-                    share = wilson(int(values.labels[inside].sum()), int(inside.sum()))
-                    rows.append({"run": name, "mean_score": float(values.scores[inside].mean()), **share.row()})
+            rows: list[dict[str, Any]] = [
+                {
+                    "run": name,
+                    "mean_score": float(values.scores[inside].mean()),
+                    **wilson(int(values.labels[inside].sum()), int(inside.sum())).row(),
+                }
+                for inside in _tenths(values.scores)
+            ]
             table += rows
             shift = (i - (len(curves) - 1) / 2) * 0.008
             _errors(axes, [row["mean_score"] + shift for row in rows], rows, i, name)
         axes.set(xlabel="score", ylabel="share of lenses", xlim=(0, 1), ylim=(0, 1.02))
         axes.legend(loc="upper left")
-        svg = to_svg(canvas, key)
     errors = ", ".join(f"{name} {calibration_error(v.labels, v.scores):.3f}" for name, v in curves.items())
     note = f"Expected calibration error in these bins: {errors}. Bars: 95 % Wilson intervals."
-    return Figure(key, title, f"Share of lenses against score. {note}", svg, table, plain(note))
+    return Figure(key, title, f"Share of lenses against score. {note}", to_svg(axes.figure, key), table, plain(note))
 
 
 def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -250,14 +255,14 @@ def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
     ----------
     Guo et al. 2017, arXiv:1706.04599, equation 3.
     """
-    which = _tenth(scores)
-    bins = [which == k for k in range(10) if np.any(which == k)]
-    return float(sum(abs(labels[inside].sum() - scores[inside].sum()) for inside in bins) / len(labels))
+    gaps = [abs(labels[inside].sum() - scores[inside].sum()) for inside in _tenths(scores)]
+    return float(sum(gaps) / len(labels))
 
 
-def _tenth(scores: np.ndarray) -> np.ndarray:
-    """Which of ten bins of equal width each score lies in; the last holds 1."""
-    return np.minimum((scores * 10).astype(int), 9)
+def _tenths(scores: np.ndarray) -> list[np.ndarray]:
+    """Which scores lie in each of ten equal bins, bool arrays (N,); the last holds 1, empty bins are left out."""
+    which = np.minimum((scores * 10).astype(int), 9)
+    return [which == k for k in np.unique(which)]
 
 
 def draw_completeness(
@@ -266,16 +271,21 @@ def draw_completeness(
     """Completeness of the lenses of each bin of a parameter, at each run's own threshold, with counts."""
     units = {"einstein_radius": "Einstein radius [arcsec]", "snr": "S/N of the source, all pixels"}
     table: list[dict[str, Any]] = []
-    with _drawing() as canvas:
-        axes = canvas.subplots()
+    with _drawing() as axes:
         for i, ((name, values), threshold) in enumerate(zip(curves.items(), thresholds)):
-            rows: list[dict[str, Any]] = []
-            for low, high in zip(edges, edges[1:]):
-                column = values.parameters[parameter]
-                inside = values.labels & (column >= low) & (column < high)
-                if inside.any():
-                    found = wilson(int((values.scores[inside] > threshold).sum()), int(inside.sum()))
-                    rows.append({"run": name, "from": low, "to": high, "threshold": threshold, **found.row()})
+            column, is_called = values.parameters[parameter], values.scores > threshold
+            bins = [(low, high, values.labels & (column >= low) & (column < high)) for low, high in pairwise(edges)]
+            rows: list[dict[str, Any]] = [
+                {
+                    "run": name,
+                    "from": low,
+                    "to": high,
+                    "threshold": threshold,
+                    **wilson(int(is_called[inside].sum()), int(inside.sum())).row(),
+                }
+                for low, high, inside in bins
+                if inside.any()
+            ]
             centre = [
                 np.sqrt(max(row["from"], row["to"] / 5) * row["to"])
                 if parameter == "snr"
@@ -293,8 +303,7 @@ def draw_completeness(
             axes.set(xscale="log", xticks=edges[1:-1])
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
-        canvas.legend(loc="outside lower left", ncols=2)
-        svg = to_svg(canvas, key)
+        axes.figure.legend(loc="outside lower left", ncols=2)
     last = table[-1]
     alt = (
         f"Completeness against {units[parameter]}; {last['run']} finds {last['share']:.2f} of the {last['n']} lenses "
@@ -304,7 +313,7 @@ def draw_completeness(
         "Numbers above: lenses in the bin. Bars: 95 % Wilson intervals. Called at the threshold that each run fixed "
         "on its validation stamps."
     )
-    return Figure(key, title, alt, svg, table, note)
+    return Figure(key, title, alt, to_svg(axes.figure, key), table, note)
 
 
 def _errors(
@@ -321,8 +330,7 @@ def _errors(
 def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], column: str, label: str) -> Figure:
     """A number of the training history against the epoch: mean over the seeds, band from lowest to highest."""
     table: list[dict[str, Any]] = []
-    with _drawing() as canvas:
-        axes = canvas.subplots()
+    with _drawing() as axes:
         for i, (name, runs) in enumerate(groups.items()):
             columns = [[row.get(column) for row in run.history] for run in runs]
             length = min(map(len, columns))
@@ -331,18 +339,10 @@ def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], co
                 continue
             epochs, mean = np.arange(1, length + 1), np.nanmean(values, axis=0)
             low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-            colour = SERIES[i % len(SERIES)]
-            axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
-            marker = "o" if length < 8 else ""
-            axes.plot(
-                epochs,
-                mean,
-                color=colour,
-                linestyle=DASHES[i % len(DASHES)],
-                label=f"{_legend(name)} ({len(runs)})",
-                marker=marker,
-                markersize=3,
-            )
+            _line_in_band(
+                axes, i, epochs, (mean, low, high), label=f"{_legend(name)} ({len(runs)})",
+                marker="o" if length < 8 else "", markersize=3,
+            )  # fmt: skip
             table += [
                 {"runs": name, "n_seeds": len(runs), "epoch": int(x), "mean": m, "lowest": lo, "highest": hi}
                 for x, m, lo, hi in zip(epochs, mean, low, high)
@@ -350,13 +350,11 @@ def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], co
         axes.set(xlabel="epoch", ylabel=label)
         if table:
             axes.legend(loc="best", title="runs (seeds)")
-        svg = to_svg(canvas, key)
-    ends = "; ".join(f"{row['runs']}: {row['mean']:.3f}" for row in table if _is_last(row, table))
-    return Figure(key, title, f"{label} by epoch; at the end {ends or 'nothing was recorded'}.", svg, table)
-
-
-def _is_last(row: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> bool:
-    return row["epoch"] == max(other["epoch"] for other in table if other["runs"] == row["runs"])
+    last = {row["runs"]: row for row in table}
+    ends = "; ".join(f"{row['runs']}: {row['mean']:.3f}" for row in last.values())
+    return Figure(
+        key, title, f"{label} by epoch; at the end {ends or 'nothing was recorded'}.", to_svg(axes.figure, key), table
+    )
 
 
 def draw_estimates(
@@ -375,8 +373,7 @@ def draw_estimates(
     """
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     table: list[dict[str, Any]] = []
-    with _drawing(0.9 + 0.3 * len(rows) + 0.18 * len(series)) as canvas:
-        axes = canvas.subplots()
+    with _drawing(0.9 + 0.3 * len(rows) + 0.18 * len(series)) as axes:
         for j, (name, row) in enumerate(rows.items()):
             for kind, found in row.items():
                 i = series.index(kind)
@@ -394,36 +391,28 @@ def draw_estimates(
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set(xlabel=label, ylim=(len(rows) - 0.4, -0.6))
         axes.grid(axis="y", visible=False)
-        canvas.legend(loc="outside lower left", ncols=min(len(series), 3))
-        svg = to_svg(canvas, key)
+        axes.figure.legend(loc="outside lower left", ncols=min(len(series), 3))
     alt = "; ".join(f"{row['row']}, {row['series']}: {row['mean']:.3f}" for row in table)
-    return Figure(key, title, f"{label}: {alt}.", svg, table)
+    return Figure(key, title, f"{label}: {alt}.", to_svg(axes.figure, key), table)
 
 
 def draw_growth(key: str, title: str, lines: Mapping[str, Mapping[int, Estimate]], label: str) -> Figure:
     """A number against the number of stamps, logarithmic: mean, interval over seeds and stamps."""
     table: list[dict[str, Any]] = []
-    with _drawing(HEIGHT + 0.17 * len(lines)) as canvas:
-        axes = canvas.subplots()
+    with _drawing(HEIGHT + 0.17 * len(lines)) as axes:
         for i, (name, points) in enumerate(lines.items()):
             sizes = sorted(points)
-            mean = np.array([points[size].value for size in sizes])
-            low = np.array([points[size].low for size in sizes])
-            high = np.array([points[size].high for size in sizes])
-            colour = SERIES[i % len(SERIES)]
-            axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-            marker = MARKERS[i % len(MARKERS)]
-            axes.plot(sizes, mean, marker=marker, markersize=4, color=colour, linestyle=DASHES[i % 4], label=name)
+            band = [[getattr(points[size], part) for size in sizes] for part in ("value", "low", "high")]
+            _line_in_band(axes, i, sizes, band, alpha=0.15, label=name, marker=MARKERS[i % len(MARKERS)], markersize=4)
             table += [{"runs": name, "n_stamps": size, **points[size].row()} for size in sizes]
         axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
         axes.set(xscale="log", xlabel="stamps", ylabel=label)
         sizes = sorted({row["n_stamps"] for row in table})
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.xaxis.set_minor_formatter(NullFormatter())
-        canvas.legend(loc="outside lower left")
-        svg = to_svg(canvas, key)
+        axes.figure.legend(loc="outside lower left")
     alt = "; ".join(f"{row['runs']}, {row['n_stamps']}: {row['mean']:.3f}" for row in table)
-    return Figure(key, title, f"{label} by number of stamps: {alt}.", svg, table)
+    return Figure(key, title, f"{label} by number of stamps: {alt}.", to_svg(axes.figure, key), table)
 
 
 def draw_lines(
@@ -438,21 +427,18 @@ def draw_lines(
     `limits` go to the axes.
     """
     table: list[dict[str, Any]] = []
-    with _drawing() as canvas:
-        axes = canvas.subplots()
+    with _drawing() as axes:
         for i, (name, points) in enumerate(lines.items()):
-            x, y = zip(*points)
             axes.plot(
-                x, y, color=SERIES[i % len(SERIES)], marker=MARKERS[i % len(MARKERS)], markersize=3.5, linewidth=1.2,
-                linestyle=DASHES[i % 4] if len(points) > 2 else "none", label=name, zorder=3 - i / 100,
+                *zip(*points), color=SERIES[i % len(SERIES)], marker=MARKERS[i % len(MARKERS)], markersize=3.5,
+                linewidth=1.2, linestyle=DASHES[i % 4] if len(points) > 2 else "none", label=name, zorder=3 - i / 100,
             )  # fmt: skip
             table += [{"line": name, axes_labels[0]: a, axes_labels[1]: b} for a, b in points]
         axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1], **limits)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best")
-        svg = to_svg(canvas, key)
     ends = "; ".join(f"{name} from {points[0][1]:.4g} to {points[-1][1]:.4g}" for name, points in lines.items())
-    return Figure(key, title, f"{axes_labels[1]} against {axes_labels[0]}: {ends}.", svg, table)
+    return Figure(key, title, f"{axes_labels[1]} against {axes_labels[0]}: {ends}.", to_svg(axes.figure, key), table)
 
 
 def draw_histograms(key: str, title: str, values: Mapping[str, np.ndarray], label: str, n_bins: int = 14) -> Figure:
@@ -473,10 +459,9 @@ def draw_histograms(key: str, title: str, values: Mapping[str, np.ndarray], labe
     table: list[dict[str, Any]] = [
         {"set": name, "from": a, "to": b, **wilson(int(n), len(values[name])).row()}
         for name in values
-        for n, a, b in zip(counts[name], edges, edges[1:])
+        for n, (a, b) in zip(counts[name], pairwise(edges))
     ]
-    with _drawing(2.2, 3.2) as canvas:
-        axes = canvas.subplots()
+    with _drawing(2.2, 3.2) as axes:
         rows = [row for row in table if row["set"] == first]
         _errors(axes, list((edges[:-1] + edges[1:]) / 2), rows, 0, f"{first} ({len(counted)})", linestyle="none")
         axes.stairs(
@@ -488,6 +473,5 @@ def draw_histograms(key: str, title: str, values: Mapping[str, np.ndarray], labe
         )
         axes.set(xlabel=label, ylabel="share of stamps", ylim=(0, 1.35 * max(row["high"] for row in rows)))
         axes.legend(loc="upper center", ncols=2)
-        svg = to_svg(canvas, key)
     medians = ", ".join(f"{name} {np.median(part):.3g}" for name, part in values.items())
-    return Figure(key, title, f"Distribution of {label}; medians: {medians}.", svg, table)
+    return Figure(key, title, f"Distribution of {label}; medians: {medians}.", to_svg(axes.figure, key), table)

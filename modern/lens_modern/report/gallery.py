@@ -30,8 +30,8 @@ def stamps_with_scores(first: StoredRun, second: StoredRun, labels: Sequence[str
     key : str
         Of the gallery on its page.
     """
-    sets = [run.sets.get("test") for run in (first, second)]
-    if any(values is None for values in sets) or not np.array_equal(sets[0].ids, sets[1].ids):
+    sets = [run.sets["test"] for run in (first, second) if "test" in run.sets]
+    if len(sets) < 2 or not np.array_equal(sets[0].ids, sets[1].ids):
         return None
     chosen = choose_rows(sets[0], sets[1])
     pixels = _pixels_of(first, [str(sets[0].ids[row]) for row, _ in chosen])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import binomtest, t
 
-from lens_common.scores.metrics import auroc, auroc_interval, component_variance, structural_components
+from lens_common.scores.metrics import auroc, auroc_interval, component_variance, spell_interval, structural_components
 
 LEVEL = 0.95
 BOOTSTRAP = 400
@@ -42,8 +42,7 @@ class Estimate:
         return {"mean": self.value, "low": self.low, "high": self.high, "n_seeds": len(self.values)}
 
     def __format__(self, spec: str) -> str:
-        spec = spec or ".3f"
-        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+        return spell_interval(self.value, self.low, self.high, spec or ".3f")
 
 
 def wilson(successes: int, n: int, level: float = LEVEL) -> Share:

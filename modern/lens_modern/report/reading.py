@@ -99,6 +99,17 @@ class StoredRun:
         """Of all epochs."""
         return sum(row["seconds"] or 0.0 for row in self.history)
 
+    @property
+    def stamps_per_second(self) -> float:
+        """Stamps trained on, over the seconds of all epochs; `seconds` must be above 0."""
+        data, settings = self.config["data"], self.config["settings"]
+        # A run that does not say so trained on all stamps that it did not hold back; with this defect on those too.
+        held = () if "validate_on_train" in self.config["defects"] else OWN_SETS
+        n_held = sum(len(self.sets[name].ids) for name in held if name in self.sets)
+        n_trained = data.get("n_trained", data["n_stamps"] - n_held)
+        batch = settings["batch_size"] if settings.get("drop_tail") else 1
+        return n_trained // batch * batch * len(self.history) / self.seconds
+
     @cached_property
     def computed_metrics(self) -> dict[str, Any]:
         """Every metric of the fold that judges the run, from its scores, those included that are newer than the run.

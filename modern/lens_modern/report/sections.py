@@ -1,7 +1,7 @@
 """Parts of a report that any runs can have: who ran, how well, twins against each other, at what cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from lens_common.errors import UserError
 from lens_common.learning.models import MODELS
 from lens_common.scores.comparison import delong_test, equivalence_test, score_agreement
-from lens_common.scores.metrics import METRICS, confusion, roc
+from lens_common.scores.metrics import METRICS, Confusion, confusion, roc, spell_interval
 
 from .figures import (
     Figure,
@@ -36,20 +36,17 @@ MOST_CURVES, MOST_PAIRS, MOST_GROUPS = 8, 6, 6
 
 def describe_run(run: StoredRun) -> str:
     """Model, framework and what was wrong on purpose, in a few words."""
-    model = run.config["model"]
+    mode, model = run.config.get("mode", "faithful"), run.config["model"]
     parts = [MODELS[model].title if model in MODELS else model, run.framework]
-    parts += [run.config["mode"]] if run.config.get("mode", "faithful") != "faithful" else []
-    parts += [" + ".join(run.config["defects"])] if run.config["defects"] else []
-    return ", ".join([*parts, f"seed {run.config['seed']}"])
+    parts += ["" if mode == "faithful" else mode, " + ".join(run.config["defects"]), f"seed {run.config['seed']}"]
+    return ", ".join(filter(None, parts))
 
 
 def set_names(runs: Sequence[StoredRun]) -> list[str]:
     """Names of all sets that some run scored, the validation stamps apart: the largest first, test folds last."""
-    sizes: dict[str, int] = {}
-    for run in runs:
-        for name, values in run.sets.items():
-            sizes[name] = max(sizes.get(name, 0), len(values.ids))
-    return sorted(set(sizes) - {"validation"}, key=lambda name: (name == "test", -sizes[name], name))
+    sizes = [(name, len(values.ids)) for run in runs for name, values in run.sets.items() if name != "validation"]
+    largest = dict(sorted(sizes, key=lambda size: size[1]))  # the last of each name counts
+    return sorted(largest, key=lambda name: (name == "test", -largest[name], name))
 
 
 def set_title(name: str) -> str:
@@ -62,15 +59,14 @@ def spelled_auroc(run: StoredRun, name: str) -> str:
     found = run.sets.get(name)
     if found is None or found.labels.all() or not found.labels.any():
         return ""
-    area, low, high = found.area
-    return f"{area:.3f} [{low:.3f}, {high:.3f}]"
+    return spell_interval(*found.area)
 
 
 def runs_table(key: str, runs: Sequence[StoredRun]) -> Table:
     """One row a run: what it is, its AUROC on each set with its interval, its time."""
     names = set_names(runs)
-    columns = ["run", "what", "stamps", "epochs", *(f"AUROC, {plain(set_title(name))}" for name in names)]
-    columns += ["minutes", "commit"]
+    areas = (f"AUROC, {plain(set_title(name))}" for name in names)
+    columns = ["run", "what", "stamps", "epochs", *areas, "minutes", "commit"]
     rows = [
         [
             code(run.name),
@@ -118,13 +114,12 @@ def cost_table(key: str, runs: Sequence[StoredRun]) -> Table:
             f"{name} {framework[name]}" for name in ("python", "theano-pymc", "torch", "numpy") if name in framework
         ]
         peak = environment.get("peak_memory_bytes")
-        n_seen = (run.config["data"]["n_stamps"] * 0.8) * len(run.history)
         machine = f"{environment.get('processor', 'unknown')}, {environment.get('cores', '?')} cores"
         rows.append(
             [
                 code(run.name),
                 f"{run.seconds / max(len(run.history), 1):.1f}",
-                f"{n_seen / run.seconds:,.0f}" if run.seconds else "",
+                f"{run.stamps_per_second:,.0f}" if run.seconds else "",
                 f"{peak / 1e6:,.0f}" if isinstance(peak, int) else "not recorded",
                 plain(framework.get("threads", "")),
                 plain(f"{machine}; {', '.join(versions)}"),
@@ -159,12 +154,13 @@ def group_by_seed(runs: Sequence[StoredRun]) -> list[Group]:
 
 def find_pairs(runs: Sequence[StoredRun]) -> list[tuple[StoredRun, StoredRun]]:
     """Twins among the runs, legacy first: all alike but the framework.  Two runs without a twin are a pair too."""
-    modern: dict[tuple[str, int], list[StoredRun]] = {}
-    for run in runs:
-        if run.framework == "modern":
-            modern.setdefault((run.recipe, run.config["seed"]), []).append(run)
-    legacy = [run for run in runs if run.framework == "legacy"]
-    found = [(first, second) for first in legacy for second in modern.get((first.recipe, first.config["seed"]), [])]
+    legacy, modern = ([run for run in runs if run.framework == side] for side in ("legacy", "modern"))
+    found = [
+        (first, second)
+        for first in legacy
+        for second in modern
+        if (first.recipe, first.config["seed"]) == (second.recipe, second.config["seed"])
+    ]
     return found or ([(runs[0], runs[1])] if len(runs) == 2 else [])
 
 
@@ -233,9 +229,11 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
         ),
         draw_calibration(f"{key}-calibration", f"Calibration, {both}", curves),
     ]
-    for parameter, edges in (("einstein_radius", RADIUS_EDGES), ("snr", SNR_EDGES)):
+    for parameter, what, edges in (
+        ("einstein_radius", "Einstein radius", RADIUS_EDGES),
+        ("snr", "signal-to-noise ratio", SNR_EDGES),
+    ):
         if all(_has_lenses(values, parameter, edges) for values in curves.values()):
-            what = {"einstein_radius": "Einstein radius", "snr": "signal-to-noise ratio"}[parameter]
             figures.append(
                 draw_completeness(
                     f"{key}-{slug(parameter)}", f"Completeness by {what}, {both}", curves, parameter, edges, thresholds
@@ -303,7 +301,7 @@ def comparison_table(key: str, labels: Sequence[str], comparisons: Mapping[str, 
     for name, found in comparisons.items():
         difference, agreement, equivalence = found["difference"], found["agreement"], found["equivalence"]
         areas = [
-            f"{area:.4f} [{low:.4f}, {high:.4f}]"
+            spell_interval(area, low, high, ".4f")
             for area, (low, high) in zip((difference.auroc_a, difference.auroc_b), found["intervals"])
         ]
         rows.append(
@@ -331,7 +329,7 @@ def spelled_difference(value: float, low: float, high: float) -> str:
     """A difference in AUROC with its interval, to five decimals."""
     if max(abs(value), abs(low), abs(high)) < 5e-6:
         return "below 0.00001"
-    return f"{value:+.5f} [{low:+.5f}, {high:+.5f}]"
+    return spell_interval(value, low, high, "+.5f")
 
 
 def confusion_table(
@@ -343,9 +341,14 @@ def confusion_table(
         for run, label, threshold in zip(runs, labels, thresholds):
             values = run.sets[name]
             counts = confusion(values.labels, values.scores, threshold)
-            rows.append([plain(f"{set_title(name)}, {label}"), f"{threshold:.3f}", *rates_of(counts), _error(values)])
-    columns = ["set, run", "threshold", "true positives", "false positives", "true negatives", "false negatives"]
-    columns += ["completeness", "purity", "contamination", "false positive rate", "calibration error"]
+            error = f"{calibration_error(values.labels, values.scores):.3f}"
+            rows.append([plain(f"{set_title(name)}, {label}"), f"{threshold:.3f}", *rates_of(counts), error])
+    columns = [
+        "set, run",
+        "threshold",
+        *("true positives", "false positives", "true negatives", "false negatives"),
+        *("completeness", "purity", "contamination", "false positive rate", "calibration error"),
+    ]
     note = (
         "The threshold has the largest completeness less false positive rate on the validation stamps (Youden's). "
         "Shares with 95 % Wilson intervals. Purity and contamination hold for these shares of lenses only."
@@ -353,12 +356,9 @@ def confusion_table(
     return Table(key, "Confusion at a threshold fixed on the validation stamps", columns, rows, note)
 
 
-def rates_of(counts: Any) -> list[str]:
+def rates_of(counts: Confusion) -> list[str]:
     """The four counts, then completeness, purity, contamination and false positive rate with their intervals."""
-    tp, fp = counts.true_positives, counts.false_positives
-    tn, fn = counts.true_negatives, counts.false_negatives
-    shares = [(tp, tp + fn), (tp, tp + fp), (fp, tp + fp), (fp, fp + tn)]
-    return [*map(str, (tp, fp, tn, fn)), *(spelled_share(*pair) for pair in shares)]
+    return [*map(str, asdict(counts).values()), *(spelled_share(*share) for share in counts.shares.values())]
 
 
 def spelled_share(successes: int, n: int) -> str:
@@ -366,11 +366,7 @@ def spelled_share(successes: int, n: int) -> str:
     if n == 0:
         return "undefined"
     found = wilson(successes, n)
-    return f"{found.share:.2f} [{found.low:.2f}, {found.high:.2f}]"
-
-
-def _error(values: Any) -> str:
-    return f"{calibration_error(values.labels, values.scores):.3f}"
+    return spell_interval(found.share, found.low, found.high, ".2f")
 
 
 def overview_figures(runs: Sequence[StoredRun]) -> list[Figure]:
@@ -379,12 +375,8 @@ def overview_figures(runs: Sequence[StoredRun]) -> list[Figure]:
     name = max(names, key=lambda name: sum(name in run.sets for run in runs))
     having = [run for run in runs if name in run.sets and 0 < run.sets[name].labels.sum() < len(run.sets[name].labels)]
     curves = {run.name: run.sets[name] for run in having[:MOST_CURVES]}
-    found = []
-    if curves:
-        found += [
-            draw_roc("overview-roc", f"ROC, {plain(set_title(name))}", curves, logarithmic=False),
-            draw_roc("overview-roc-log", f"ROC, {plain(set_title(name))}, logarithmic", curves, logarithmic=True),
-        ]
     groups = {group.name: group.runs for group in group_by_seed(runs)[:MOST_GROUPS]}
-    found.append(draw_histories("overview-loss", "Training loss", groups, "loss", "loss"))
-    return found
+    title = f"ROC, {plain(set_title(name))}"
+    scales = (("overview-roc", title, False), ("overview-roc-log", f"{title}, logarithmic", True))
+    rocs = [draw_roc(key, title, curves, logarithmic) for key, title, logarithmic in scales if curves]
+    return [*rocs, draw_histories("overview-loss", "Training loss", groups, "loss", "loss")]
