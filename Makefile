@@ -36,7 +36,7 @@ weights: setup  ## train, measure and describe the shipped networks, four hours;
 	@bash experiments/shipped/make.sh $(ONLY)
 
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
-	@$(MODERN)/python experiments/agreement/agreement.py
+	@$(MODERN)/python -m experiments agreement.agreement
 
 docs: setup  ## make docs/differences.md, faithfulness.md and picture.png anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
