@@ -27,7 +27,7 @@ thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
 
 bench: setup  ## measure speeds, half an hour; results go to bench/results.json; ONLY="loading resnet" for some
-	@$(LEGACY)/python bench/run.py $(ONLY)
+	@$(LEGACY)/python -m bench.run $(ONLY)
 
 reproduce: setup  ## make docs/reproduction.html from the stored runs; PROFILE=quick runs a small study, =full all of it
 	@bash experiments/reproduction/reproduce.sh $(PROFILE)
