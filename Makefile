@@ -40,7 +40,7 @@ agreement: setup  ## train both twins from new seeds and judge whether their ROC
 
 docs: setup  ## make docs/differences.md, faithfulness.md and picture.png anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
-	@$(MODERN)/python docs/picture.py
+	@$(MODERN)/python -m docs.picture
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build
