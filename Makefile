@@ -55,7 +55,7 @@ lint: setup  ## check style, format, types (in both interpreters), the walls, th
 	  step $(MODERN)/ruff check .; \
 	  step $(MODERN)/ruff format --check .; \
 	  step $(LEGACY)/mypy common/lens_common legacy/lens_legacy; \
-	  step $(MODERN)/mypy common/lens_common modern/lens_modern; \
+	  step $(MODERN)/mypy common/lens_common modern/lens_modern experiments bench docs; \
 	  step $(MODERN)/lint-imports --no-logo; \
 	  step $(MODERN)/hadolint Dockerfile; \
 	  step $(MODERN)/python requirements/check_environment.py; \
@@ -79,4 +79,4 @@ lock:  ## remake requirements/*.txt from requirements/*.in (needs uv)
 clean:  ## remove the virtual environments, caches and build leftovers; runs/ stays
 	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, caches and build leftovers; runs/ stays"
 	@rm -rf .venv-legacy .venv-modern .conda-py38 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
-	@find common legacy modern tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +
+	@find common legacy modern experiments bench docs tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +
