@@ -295,9 +295,8 @@ def _beside(study: Study) -> list[list[str]]:
     rows = []
     for job, makes in steps_beside(read_plan(), study.folder, {name: Path(name.upper()) for name in forensics.SETS}):
         made = [f"`{name}`" for name in makes if (study.folder / name).exists()]
-        script, *arguments = job.arguments
-        words = " ".join([f"{script.replace('.', '/')}.py", *arguments])
-        rows += [[", ".join(made), f"`{words.replace(str(study.folder), 'STUDY')}`"]] if made else []
+        words = " ".join(["python -m experiments", *job.arguments]).replace(str(study.folder), "STUDY")
+        rows += [[", ".join(made), f"`{words}`"]] if made else []
     return rows
 
 

@@ -243,9 +243,13 @@ def test_the_cells_add_up_to_the_plan_and_to_the_stored_runs(numbers, stored_res
     # Beside the runs: a probe of each side and scaling, four of networks fitted before, the regression, the maps.
     assert len(numbers["tables"]["commands"]["rows"]) == n_stored + 4 + 4 + 1 + 1
     scripts = [
-        row["command"] for row in numbers["tables"]["commands"]["rows"] if "reproduction/" in row["command"][:14]
+        row["command"]
+        for row in numbers["tables"]["commands"]["rows"]
+        if row["command"].startswith("`python -m experiments")
     ]
-    assert [re.match(r"`reproduction/(\w+)", script)[1] for script in scripts] == ["probe"] * 8 + ["radial", "gallery"]
+    assert [re.match(r"`python -m experiments reproduction\.(\w+)", script)[1] for script in scripts] == [
+        "probe"
+    ] * 8 + ["radial", "gallery"]
 
 
 def test_each_reason_names_the_runs_that_it_rests_on(numbers, stored_results):
