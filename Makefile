@@ -27,7 +27,7 @@ thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
 
 bench: setup  ## measure speeds, half an hour; results go to bench/results.json; ONLY="loading resnet" for some
-	@$(LEGACY)/python bench/run.py $(ONLY)
+	@$(LEGACY)/python -m bench.run $(ONLY)
 
 reproduce: setup  ## make docs/reproduction.html from the stored runs; PROFILE=quick runs a small study, =full all of it
 	@bash experiments/reproduction/reproduce.sh $(PROFILE)
@@ -36,11 +36,11 @@ weights: setup  ## train, measure and describe the shipped networks, four hours;
 	@bash experiments/shipped/make.sh $(ONLY)
 
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
-	@$(MODERN)/python experiments/agreement/agreement.py
+	@$(MODERN)/python -m experiments agreement.agreement
 
 docs: setup  ## make docs/differences.md, faithfulness.md and picture.png anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
-	@$(MODERN)/python docs/picture.py
+	@$(MODERN)/python -m docs.picture
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build
@@ -55,7 +55,7 @@ lint: setup  ## check style, format, types (in both interpreters), the walls, th
 	  step $(MODERN)/ruff check .; \
 	  step $(MODERN)/ruff format --check .; \
 	  step $(LEGACY)/mypy common/lens_common legacy/lens_legacy; \
-	  step $(MODERN)/mypy common/lens_common modern/lens_modern; \
+	  step $(MODERN)/mypy common/lens_common modern/lens_modern experiments bench docs; \
 	  step $(MODERN)/lint-imports --no-logo; \
 	  step $(MODERN)/hadolint Dockerfile; \
 	  step $(MODERN)/python requirements/check_environment.py; \
@@ -79,4 +79,4 @@ lock:  ## remake requirements/*.txt from requirements/*.in (needs uv)
 clean:  ## remove the virtual environments, caches and build leftovers; runs/ stays
 	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, caches and build leftovers; runs/ stays"
 	@rm -rf .venv-legacy .venv-modern .conda-py38 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
-	@find common legacy modern tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +
+	@find common legacy modern experiments bench docs tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +

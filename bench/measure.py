@@ -1,5 +1,13 @@
-"""How the benchmarks measure: candidates in turn, medians, and ratios above 1 that are always better."""
+"""How the benchmarks measure: candidates in turn, medians, and ratios above 1 that are always better.
 
+    python -m bench.measure NAME
+
+prints the entries of one benchmark as JSON, for ``bench/run.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
 import json
 import os
 import platform
@@ -7,19 +15,21 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Callable, Dict, Mapping
 
-ROOT = Path(__file__).resolve().parent.parent
+from experiments import runner
+
 Entry = Dict[str, Any]
 
 
-def alternate(candidates: Dict[str, Callable[[], Optional[float]]], runs: int) -> Dict[str, float]:
+def alternate(candidates: Mapping[str, Callable[[], float | None]], runs: int) -> dict[str, float]:
     """Call each candidate in turn, `runs` times round; median seconds of each.
 
     A candidate that returns a number measured itself; of another the call is timed.
     """
-    seconds: Dict[str, List[float]] = {name: [] for name in candidates}
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(runs):
         for name, candidate in candidates.items():
             start = time.perf_counter()
@@ -65,20 +75,21 @@ class Worker:
     """
 
     def __init__(self, side: str, *options: str, flags: str = "") -> None:
-        command = [str(ROOT / f".venv-{side}/bin/python"), str(ROOT / "bench/worker.py"), side, *options]
-        environment = {**os.environ, "THEANO_FLAGS": flags}
         self._process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            runner.command(runner.Job("worker", side, "bench.worker", [side, *options])),
+            env=runner.environment(side, THEANO_FLAGS=flags),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def ask(self, request: str) -> Any:
         """Send a line, wait for the answer."""
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(request + "\n")
-        self._process.stdin.flush()
+        print(request, file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the worker {self._process.args} ended with {self._process.wait()}")
+            raise RuntimeError(f"the worker {self._process.args!r} ended with {self._process.wait()}")
         return json.loads(answer)
 
     def end(self) -> None:
@@ -86,6 +97,17 @@ class Worker:
         self._process.communicate()
 
 
-def main(measure: Callable[[], List[Entry]]) -> None:
-    """Run a benchmark and print its entries as JSON, for ``bench/run.py``."""
-    print(json.dumps(measure()))
+def rates(workers: Mapping[str, Worker], request: str, n_stamps: int, runs: int) -> dict[str, float]:
+    """Stamps a second of each worker, asked in turn for a batch of so many stamps."""
+    asked = {name: partial(worker.ask, request) for name, worker in workers.items()}
+    return {name: n_stamps / seconds for name, seconds in alternate(asked, runs).items()}
+
+
+def build(workers: Mapping[str, Worker]) -> None:
+    """Let all workers build their networks, two at a time: compilation is Python on one core."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda worker: worker.ask("build"), workers.values()))
+
+
+if __name__ == "__main__":
+    print(json.dumps(importlib.import_module(f"bench.{sys.argv[1]}").measure()))

@@ -1,26 +1,26 @@
 """What happens to stamps before a network sees them: augmentation beside a training step, and mocks."""
 
-import shutil
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from measure import Worker, alternate, entry, main
 
+from bench.measure import Entry, Worker, alternate, entry
 from lens_common.learning.augmentation import augment
 from lens_common.mocks.writer import make_mocks
 
 BATCH, N_MOCKS, RUNS = 128, 2000, 3
 
 
-def measure():
+def measure() -> list[Entry]:
+    """Augmentation, then mocks on one core and on two."""
     random_state = np.random.RandomState(0)
     stamps = random_state.normal(0, 1, (BATCH, 1, 45, 45)).astype(np.float32)
     worker = Worker("legacy")
     worker.ask("build")
-    seconds = alternate(
-        {"augment": lambda: _run(augment, stamps, random_state), "step": lambda: worker.ask("train")}, RUNS
-    )
+    seconds = alternate({"augment": lambda: _augment(stamps, random_state), "step": lambda: worker.ask("train")}, RUNS)
     worker.end()
     allowed = 0.05 * seconds["step"]
     made = alternate({"one core": lambda: _make(1), "two cores": lambda: _make(2)}, RUNS)
@@ -44,15 +44,10 @@ def measure():
     ]
 
 
-def _run(function, *arguments):
-    function(*arguments)
+def _augment(stamps: np.ndarray, random_state: np.random.RandomState) -> None:
+    augment(stamps, random_state)
 
 
-def _make(workers):
-    folder = tempfile.mkdtemp()
-    make_mocks(Path(folder) / "mocks", N_MOCKS, seed=1, workers=workers)
-    shutil.rmtree(folder)
-
-
-if __name__ == "__main__":
-    main(measure)
+def _make(workers: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        make_mocks(Path(folder) / "mocks", N_MOCKS, seed=1, workers=workers)

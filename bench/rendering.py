@@ -1,16 +1,15 @@
 """The rendering of mocks against lenstronomy: seconds and errors in one run, at equal accuracy and at 3 x 3 points."""
 
+from __future__ import annotations
+
 import sys
 import time
-from pathlib import Path
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
-from measure import ROOT, alternate, entry, main
 
-sys.path.insert(0, str(Path(ROOT) / "tests/common"))
-
-from lenstronomy_oracle import lenstronomy_counts
-
+from bench.measure import Entry, alternate, entry
+from experiments.runner import module_of_tests
 from lens_common.mocks.prior import PRIOR
 from lens_common.mocks.rendering import render
 from lens_common.mocks.simulator import draw_scene
@@ -20,9 +19,11 @@ N_SCENES, REFERENCE_POINTS, RUNS = 50, 16, 5  # scenes of each class; points a s
 MARGIN_PIXELS = 6
 # With the seeing on whole pixels lenstronomy stays off by 0.7 sigma with any number of points.
 POINTS = (3, 5, 7, 9, 11, 13)
+lenstronomy_counts = module_of_tests("common", "lenstronomy_oracle").lenstronomy_counts
 
 
-def measure():
+def measure() -> list[Entry]:
+    """Errors first, then seconds at equal accuracy."""
     scenes = [draw_scene(np.random.RandomState([s, c]), bool(c))[0] for c in (0, 1) for s in range(N_SCENES)]
     is_lens = np.arange(len(scenes)) >= N_SCENES
     reference = [lenstronomy_counts(scene, REFERENCE_POINTS, MARGIN_PIXELS) for scene in scenes]
@@ -67,7 +68,7 @@ def measure():
     ]
 
 
-def _busy_seconds(function, scenes):
+def _busy_seconds(function: Callable[[Any], object], scenes: Sequence[Any]) -> float:
     """Of the processor, which the work of others lengthens less than that of the clock; all of it is on one core."""
     start = time.process_time()
     for scene in scenes:
@@ -75,15 +76,11 @@ def _busy_seconds(function, scenes):
     return time.process_time() - start
 
 
-def _worst_pixels(counts, reference):
+def _worst_pixels(counts: Iterable[np.ndarray], reference: Sequence[np.ndarray]) -> np.ndarray:
     """Of each stamp, in units of the darkest sky's sigma."""
     sigma = PRIOR.sky_sigma_quantiles_counts[0]
     return np.array([np.abs((a - b).sum(axis=0)).max() / sigma for a, b in zip(counts, reference)])
 
 
-def _say(sentence):
+def _say(sentence: str) -> None:
     print(f"  {sentence}", file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    main(measure)

@@ -1,9 +1,10 @@
 """The ResNet in both frameworks on the same cores, and the ways in which torch can be asked to be faster."""
 
-from concurrent.futures import ThreadPoolExecutor
+from __future__ import annotations
+
 from functools import partial
 
-from measure import Worker, alternate, entry, main
+from bench.measure import Entry, Worker, alternate, build, entry, rates
 
 BATCH = 128
 RUNS = 5
@@ -17,19 +18,18 @@ OTHERS = {
 }
 
 
-def measure():
+def measure() -> list[Entry]:
+    """Training and inference of both, and the share of what a matrix product reaches."""
     workers = {"legacy": Worker("legacy"), FAITHFUL: Worker("modern")}
     workers.update({name: Worker("modern", *options) for name, options in OTHERS.items()})
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda worker: worker.ask("build"), workers.values()))
+    build(workers)
     versions = {**workers["legacy"].ask("describe"), **{"torch": workers[FAITHFUL].ask("describe")["torch"]}}
     note = ", Theano-PyMC {theano-pymc}, torch {torch} on Python 3.11, {threads} threads".format(**versions)
     gemm = {side: partial(workers[name].ask, "gemm") for side, name in (("numpy", "legacy"), ("torch", FAITHFUL))}
     peak = GEMM_GFLOP / min(alternate(gemm, RUNS).values())  # GFLOP/s of the better BLAS
     entries = []
     for verb, request in (("training", "train"), ("inference", "predict")):
-        asked = {name: partial(worker.ask, request) for name, worker in workers.items()}
-        rate = {name: BATCH / seconds for name, seconds in alternate(asked, RUNS).items()}
+        rate = rates(workers, request, BATCH, RUNS)
         legacy, faithful = rate.pop("legacy"), rate[FAITHFUL]
         against = f"legacy: {legacy:.1f} images/s"
         entries.append(entry(f"resnet-twins-{verb}", faithful, "images/s", against, faithful / legacy, RUNS, note))
@@ -44,7 +44,3 @@ def measure():
     for worker in workers.values():
         worker.end()
     return entries
-
-
-if __name__ == "__main__":
-    main(measure)

@@ -6,24 +6,30 @@ Both pages name figures of the stored results.
 """
 
 import ast
-import csv
 import json
 import re
 import textwrap
-from pathlib import Path
-
 import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lens_common.files import read_csv
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAGE, FAITHFULNESS = HERE / "differences.md", HERE / "faithfulness.md"
 SIDES = {"legacy": ROOT / "legacy/lens_legacy", "modern": ROOT / "modern/lens_modern"}
+NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
 LINES = 4  # shown from a mark on, at most
 
 
-def marks(side):
+Rows = list[dict[str, str]]
+
+
+def marks(side: str) -> dict[str, tuple[str, str]]:
     """Code behind each mark of a side, by topic: (place, lines)."""
-    found = {}
+    code = {}
     for path in sorted(SIDES[side].glob("*.py")):
         source = path.read_text()
         lines = source.splitlines()
@@ -35,43 +41,39 @@ def marks(side):
                     shown = shown[:2]
                 end = next((i for i, text in enumerate(shown) if not text.strip()), len(shown))
                 place = f"{path.relative_to(ROOT)}, {enclosing(ast.parse(source), number + 1)}"
-                found[match[1]] = place, textwrap.dedent("\n".join(shown[:end]))
-    return found
+                code[match[1]] = place, textwrap.dedent("\n".join(shown[:end]))
+    return code
 
 
-def enclosing(tree, line):
+def enclosing(tree: ast.Module, line: int) -> str:
     """Dotted name of the definition that holds a line, or that begins just below it."""
-    names, body = [], tree.body
-    while True:
-        kinds = (ast.FunctionDef, ast.ClassDef)
-        inner = [node for node in body if isinstance(node, kinds) and node.lineno - 1 <= line <= node.end_lineno]
-        if not inner:
-            return f"`{'.'.join(names)}`"
-        names.append(inner[0].name)
-        body = inner[0].body
+    around = [
+        node.name
+        for node in ast.walk(tree)  # the outer before the inner
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.lineno - 1 <= line <= (node.end_lineno or 0)
+    ]
+    return f"`{'.'.join(around)}`"
 
 
-def table(rows):
+def table(rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; the first row is its head."""
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def planted_rows():
+def planted_rows() -> dict[str, dict[str, str]]:
     """What was planted -> its row of results/agreement/planted.csv."""
-    with open(ROOT / "results/agreement/planted.csv") as file:
-        rows = list(csv.DictReader(file))
-    named = [row["planted"] if " " not in row["planted"] else f"{row['planted']}, {row['model']}" for row in rows]
-    return dict(zip(named, rows))
+    rows = read_csv(ROOT / "results/agreement/planted.csv")
+    return {row["planted"] + (f", {row['model']}" if " " in row["planted"] else ""): row for row in rows}
 
 
-def effect(row):
+def effect(row: dict[str, str]) -> list[str]:
     """A sentence on what a planted difference did."""
     score = float(row["largest_score_difference"])
     verdict = "seen by the ROCs" if row["equivalent"] == "False" else "not seen by the ROCs"
     return [
         f"`{row['planted']}`" if " " not in row["planted"] else row["planted"],
-        {"resnet": "ResNet", "cnn": "CNN"}[row["model"]],
+        NETWORKS[row["model"]],
         f"{float(row['difference']):+.5f} ± {float(row['standard_error']):.5f}",
         f"{score:.4f}" if score < 0.1 else f"{score:.2f}",
         verdict,
@@ -79,66 +81,63 @@ def effect(row):
     ]
 
 
-def ablation_rows():
+def ablation_rows() -> list[list[str]]:
     """Rows of results/ablation.csv: what was exchanged, AUROCs over the seeds, seconds."""
-    head = ["network", "exchanged", "AUROC, mocks", "AUROC, PICS mocks", "CPU seconds an epoch", "epochs"]
-    with open(ROOT / "results/ablation.csv") as file:
-        rows = list(csv.DictReader(file))
-    cells = [head]
-    for row in rows:
+    cells = [["network", "exchanged", "AUROC, mocks", "AUROC, PICS mocks", "CPU seconds an epoch", "epochs"]]
+    for row in read_csv(ROOT / "results/ablation.csv"):
         areas = [
             f"{float(row[key]):.3f} ({float(row[f'{key}_low']):.3f} to {float(row[f'{key}_high']):.3f})"
             for key in ("auroc_mocks", "auroc_pics")
         ]
-        network = {"resnet": "ResNet", "cnn": "CNN"}[row["network"]]
-        cells.append([network, row["exchanged"], *areas, row["cpu_seconds_an_epoch"], row["epochs"]])
+        cost = (row["cpu_seconds_an_epoch"], row["epochs"])
+        cells.append([NETWORKS[row["network"]], row["exchanged"], *areas, *cost])
     return cells
 
 
-def effect_rows(measured):
+def effect_rows(measured: str) -> dict[tuple[str, int], Rows]:
     """Rows of results/faithfulness/effects.csv of one measurement, by setting and epochs."""
-    found = {}
-    with open(ROOT / "results/faithfulness/effects.csv") as file:
-        for row in csv.DictReader(file):
-            if row["measured"] == measured:
-                found.setdefault((row["setting"], int(row["epochs"])), []).append(row)
-    return found
+    groups: dict[tuple[str, int], Rows] = {}
+    for row in read_csv(ROOT / "results/faithfulness/effects.csv"):
+        if row["measured"] == measured:
+            groups.setdefault((row["setting"], int(row["epochs"])), []).append(row)
+    return groups
 
 
-def spelled(rows, key):
+def spelled(rows: Rows, key: str) -> str:
     """Mean over the seeds, the lowest and the highest."""
     values = [float(row[key]) for row in rows]
     return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
-def interpolation_table():
+def interpolation_table() -> str:
     """AUROC, completeness and false positive rate by epochs and interpolation."""
-    found = effect_rows("interpolation")
-    cells = [["epochs", "interpolation", "seeds", "AUROC", "completeness at 0.5", "false positive rate at 0.5"]]
-    for setting, epochs in sorted(found, key=lambda key: (key[1], key[0] != "nearest")):
-        rows = found[setting, epochs]
+    groups = effect_rows("interpolation")
+    rates_at_half = ("completeness at 0.5", "false positive rate at 0.5")
+    cells: list[list[Any]] = [["epochs", "interpolation", "seeds", "AUROC", *rates_at_half]]
+    for setting, epochs in sorted(groups, key=lambda key: (key[1], key[0] != "nearest")):
+        rows = groups[setting, epochs]
         rates = [spelled(rows, key) for key in ("auroc", "completeness", "false_positive_rate")]
         cells.append([epochs, setting, len(rows), *rates])
     return table(cells)
 
 
-def ties():
+def ties() -> dict[str, str]:
     """The table of the two rules for a tie, and the largest difference between them for one seed."""
-    found = {tuple(setting.split(", ")): rows for (setting, _), rows in effect_rows("ties").items()}
+    groups = {tuple(setting.split(", ")): rows for (setting, _), rows in effect_rows("ties").items()}
     cells = [["counts", "gradient of a tie", "AUROC by seed", "last loss by seed"]]
     words = {"raw": "raw", "sigma": "over their noise", "every tie": "to each, Theano", "first tie": "to one, torch"}
-    for (scaling, rule), rows in found.items():
+    for (scaling, rule), rows in groups.items():
         areas, losses = (" / ".join(row[key].split()[-1] for row in rows) for key in ("auroc", "last_losses"))
         cells.append([words[scaling], words[rule], areas, losses])
     apart = [
         abs(float(one["auroc"]) - float(other["auroc"]))
         for scaling in ("raw", "sigma")
-        for one, other in zip(found[scaling, "every tie"], found[scaling, "first tie"])
+        for one, other in zip(groups[scaling, "every tie"], groups[scaling, "first tie"])
     ]
     return {"ties": table(cells), "largest_tie": f"{max(apart):.4f}"}
 
 
-def faithfulness():
+def faithfulness() -> str:
     """The page on the originals."""
     text = (HERE / "faithfulness-text.md").read_text().strip()
     for name, value in ties().items():
@@ -156,7 +155,7 @@ HEAD = [
 ]
 
 
-def page():
+def page() -> str:
     """The whole page."""
     texts = tomllib.loads((HERE / "differences.toml").read_text())["topic"]
     code = {side: marks(side) for side in SIDES}
@@ -172,20 +171,18 @@ def page():
         if topic["traps"]:
             parts.append(table([HEAD, *(effect(planted[trap]) for trap in topic["traps"])]))
         parts.append(f"Guarded by `{topic['guard']}`.")
-    known = {trap for topic in texts for trap in topic["traps"]}
-    others = [effect(row) for trap, row in planted.items() if trap not in known]
-    named = {"others": table([HEAD, *others]), "ablation": table(ablation_rows()), **figures()}
-    named["interpolation"] = interpolation_table()
-    outro = (HERE / "differences-outro.md").read_text().strip()
-    parts.append(outro.format(**named))
+    explained = {trap for topic in texts for trap in topic["traps"]}
+    others = table([HEAD, *(effect(row) for trap, row in planted.items() if trap not in explained)])
+    tables = {"others": others, "ablation": table(ablation_rows()), "interpolation": interpolation_table()}
+    parts.append((HERE / "differences-outro.md").read_text().strip().format(**tables, **figures()))
     made = "<!-- Made by `make docs` from the sources, differences*.md, differences.toml and results/; edit those. -->"
     return "\n\n".join([made, *parts]) + "\n"
 
 
-def figures():
+def figures() -> dict[str, Any]:
     """Numbers of the stored runs that the text names."""
-    named = {}
-    for model in ("resnet", "cnn"):
+    named: dict[str, Any] = {}
+    for model in NETWORKS:
         about = json.loads((ROOT / f"results/agreement/{model}.json").read_text())
         verdict, seeds = about["verdict"], about["seeds"]
         named[f"{model}_difference"] = f"{verdict['difference']:+.6f}"
@@ -195,12 +192,11 @@ def figures():
         aurocs = [row["auroc_a"] for row in seeds]
         named[f"{model}_range"] = f"{min(aurocs):.3f} to {max(aurocs):.3f}"
         named["margin"], named["n_seeds"] = verdict["margin"], verdict["n_seeds"]
-        factors = {True: [], False: []}  # caught, missed
-        for row in planted_rows().values():
-            if row["model"] == model and row["planted"].startswith("learning rate times "):
-                factors[row["equivalent"] == "False"].append(float(row["planted"].split()[-1]))
-        named[f"{model}_caught"] = min(factors[True], default="none of these")
-        named[f"{model}_missed"] = max(factors[False], default="none of these")
+        rates = [row for row in planted_rows().values() if row["planted"].startswith("learning rate times ")]
+        for key, extreme, equivalent in (("caught", min, "False"), ("missed", max, "True")):
+            chosen = [row for row in rates if (row["model"], row["equivalent"]) == (model, equivalent)]
+            factors = (float(row["planted"].split()[-1]) for row in chosen)
+            named[f"{model}_{key}"] = extreme(factors, default="none of these")
     return named
 
 

@@ -4,10 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from forensics import spelled_range, watched_as_in_2018
-from stored import CNN_2000_2018, CNN_2018, RESNET_200_2018, RESNET_2018, RESNET_ON_PYTHON_2, Study, say
-from study import AFTER_SEEDS, AGAIN
 
+from experiments.reproduction.forensics import column, probes_of, spelled_range, watched_as_in_2018
+from experiments.reproduction.stored import (
+    CNN_2000_2018,
+    CNN_2018,
+    RESNET_200_2018,
+    RESNET_2018,
+    RESNET_ON_PYTHON_2,
+    Study,
+    say,
+)
 from lens_common.scores.metrics import Confusion, completeness_at_fpr, confusion
 from lens_modern.report.intervals import wilson
 from lens_modern.report.page import Table
@@ -16,6 +23,9 @@ from lens_modern.report.sections import spelled_share
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_TESTABLE, NOT_RUN = "not testable here", "not run yet"
+# Probes of networks that had been fitted before.
+AGAIN = "probe-legacy-pics-again.json"
+AFTER = [f"probe-modern-20000-after-200-seed{seed}.json" for seed in (1, 2, 3)]
 STEP_OF_DROP = 255  # 17 epochs of 15 batches: where Python 2 would have divided the rate by 1,000
 
 
@@ -32,13 +42,16 @@ class Finding:
     runs: Sequence[str] = ()
 
 
+Rule = Callable[[Study], Finding]
+
+
 def ledger_table(study: Study) -> Table:
     """One row a claim."""
     rows = []
     for entry in study.claims["claims"]:
-        found = FINDINGS[entry["key"]](study)
-        shown = ", ".join(found.runs)
-        rows.append([entry["claim"], entry["figure"], found.status, found.ours, found.cause, shown])
+        finding = FINDINGS[entry["key"]](study)
+        cells = [finding.status, finding.ours, finding.cause, ", ".join(finding.runs)]
+        rows.append([entry["claim"], entry["figure"], *cells])
     columns = ["claim", "its figure", "status", "ours", "cause", "runs that show it"]
     return Table("ledger", "The ledger", columns, rows, say("claims.note"), prose=True)
 
@@ -57,59 +70,69 @@ def _range(values: Sequence[float], spec: str = ".3f") -> str:
     return spelled_range(values, spec)
 
 
-def _column(runs: Sequence[StoredRun], key: str) -> list[list[float]]:
-    return [[row[key] for row in run.history if row.get(key) is not None] for run in runs]
+def _not_run(run: str) -> Finding:
+    return Finding(NOT_RUN, "-", f"{run} is in the plan and has not been run")
 
 
-def _not_run(what: str) -> Finding:
-    return Finding(NOT_RUN, "-", f"{what} is in the plan and has not been run")
+Judge = Callable[[Study, Sequence[StoredRun]], Finding]
 
 
-def _cnn_20000(study: Study) -> Finding:
-    runs = study.group("cnn", 20000, CNN_2018).runs
-    if not runs:
-        return _not_run("The CNN on 20,000 mocks as in 2018")
+def _of_runs(title: str, model: str, n_stamps: int, defects: tuple[str, ...]) -> Callable[[Judge], Rule]:
+    """Let a rule see the runs of one cell of the plan, where there are any."""
+
+    def decorate(judge: Judge) -> Rule:
+        def rule(study: Study) -> Finding:
+            runs = study.group(model, n_stamps, defects).runs
+            return judge(study, runs) if runs else _not_run(title)
+
+        return rule
+
+    return decorate
+
+
+_of_the_resnet = _of_runs("The ResNet on 2,000 mocks as in 2018", "resnet", 2000, RESNET_2018)
+
+
+@_of_runs("The CNN on 20,000 mocks as in 2018", "cnn", 20000, CNN_2018)
+def _cnn_20000(study: Study, runs: Sequence[StoredRun]) -> Finding:
     stuck = [
         run
-        for run in runs
-        if all(7.5 < row["loss"] < 8.6 for row in run.history[1:])
-        and abs(run.history[-1]["validation_accuracy"] - 0.5) < 0.03
+        for run, loss, accuracy in zip(runs, column(runs, "loss"), column(runs, "validation_accuracy"))
+        if all(7.5 < value < 8.6 for value in loss[1:]) and abs(accuracy[-1] - 0.5) < 0.03
     ]
-    seeds, with_it = ({run.config["seed"] for run in found} for found in (runs, stuck))
-    told = []
+    seeds, with_it = ({run.config["seed"] for run in members} for members in (runs, stuck))
+    figures = []
     others = [run for run in runs if run not in stuck]
-    for what, found in (("", stuck), ("the others: " if stuck else "", others)):
-        losses = [value for line in _column(found, "loss") for value in line[1:]]
-        seen = [line[-1] for line in _column(found, "validation_accuracy")]
-        if found:
-            told.append(
-                f"{what}loss {_range(losses, '.4f')} from the second epoch on, last validation accuracy {_range(seen)}"
+    for label, members in (("", stuck), ("the others: " if stuck else "", others)):
+        losses = [value for line in column(members, "loss") for value in line[1:]]
+        seen = [line[-1] for line in column(members, "validation_accuracy")]
+        if members:
+            figures.append(
+                f"{label}loss {_range(losses, '.4f')} from the second epoch on, last validation accuracy {_range(seen)}"
             )
-    after = [study.extra(f"probe-modern-20000-after-200-seed{seed}.json") for seed in AFTER_SEEDS]
-    again = [[epoch["loss"] for epoch in found["epochs"]] for found in after if found]
+    again = [[epoch["loss"] for epoch in probe["epochs"]] for probe in map(study.extra, AFTER) if probe]
     frozen = [line for line in again if max(line) - min(line) < 1e-4 and min(line) > 2]
     if again:
-        told.append(
+        figures.append(
             f"fitted to 200 images before, {len(frozen)} of {len(again)} stand still from the first epoch on"
             + (f" at {_range([line[0] for line in frozen], '.4f')}" if frozen else "")
         )
     status = REPRODUCED if with_it else NOT_REPRODUCED
     return Finding(
         f"{status}, by {len(with_it)} of {len(seeds)} seeds" if 0 < len(with_it) < len(seeds) else status,
-        "; ".join(told),
+        "; ".join(figures),
         "`raw_pixels`: the softmax saturates, the clipped loss has no gradient; 16.03 times the share of one class. "
         "The log of 2018 is at 8.0147 from its first epoch on, which no first fit gives here: that network had "
         "probably been fitted before, and a frozen one stays frozen",
-        [*_names(runs), *(["`probe-modern-20000-after-200-seed1.json`"] if again else [])],
+        [*_names(runs), *([f"`{AFTER[0]}`"] if again else [])],
     )
 
 
 def _cnn_200(study: Study) -> Finding:
-    probes = {side: study.extra(f"probe-{side}-pics.json") for side in ("legacy", "modern")}
-    probes = {side: found for side, found in probes.items() if found}
+    probes = probes_of(study)
     if not probes:
         return _not_run("The CNN on the PICS mocks as in 2018")
-    ours = [[epoch["loss"] for epoch in found["epochs"]] for found in probes.values()]
+    ours = [[epoch["loss"] for epoch in probe["epochs"]] for probe in probes.values()]
     logged = study.claims["logs"]["cnn_200_loss"]
     same = all(abs(line[-1] - logged[-1]) < 5e-4 for line in ours)
     n_stamps = next(iter(probes.values()))["data"]["n_stamps"]
@@ -129,11 +152,9 @@ def _cnn_200(study: Study) -> Finding:
     )
 
 
-def _cnn_2000(study: Study) -> Finding:
-    runs = study.group("cnn", 2000, CNN_2000_2018).runs
-    if not runs:
-        return _not_run("The CNN on 2,000 mocks as in 2018")
-    losses = _column(runs, "loss")
+@_of_runs("The CNN on 2,000 mocks as in 2018", "cnn", 2000, CNN_2000_2018)
+def _cnn_2000(study: Study, runs: Sequence[StoredRun]) -> Finding:
+    losses = column(runs, "loss")
     first, last = [line[0] for line in losses], [line[-1] for line in losses]
     estimate = study.estimate("mocks", "cnn", 2000, CNN_2000_2018)
     falls = np.mean(first) > 1 and abs(np.mean(last) - np.log(2)) < 0.05
@@ -141,7 +162,7 @@ def _cnn_2000(study: Study) -> Finding:
     status = REPRODUCED if falls and chance else NOT_REPRODUCED
     if status == REPRODUCED and not min(first) <= study.claims["logs"]["cnn_2000_loss"][0] <= max(first):
         status += ", but for the first epoch"
-    seen = [value for line in _column(runs, "validation_accuracy") for value in line]
+    seen = [value for line in column(runs, "validation_accuracy") for value in line]
     return Finding(
         status,
         f"loss {_range(first)} in the first epoch, {_range(last)} in the last; validation accuracy "
@@ -151,9 +172,11 @@ def _cnn_2000(study: Study) -> Finding:
     )
 
 
-def _resnet_completeness(study: Study) -> Finding:
+@_of_the_resnet
+def _resnet_completeness(study: Study, runs: Sequence[StoredRun]) -> Finding:
     return _resnet_rate(
         study,
+        runs,
         "completeness",
         "lenses",
         lambda counts: (counts.true_positives, counts.true_positives + counts.false_negatives),
@@ -162,51 +185,48 @@ def _resnet_completeness(study: Study) -> Finding:
     )
 
 
-def _resnet_purity(study: Study) -> Finding:
-    found = _resnet_rate(
+@_of_the_resnet
+def _resnet_purity(study: Study, runs: Sequence[StoredRun]) -> Finding:
+    finding = _resnet_rate(
         study,
+        runs,
         "purity",
         "called",
         lambda counts: (counts.true_positives, counts.true_positives + counts.false_positives),
         "`purity_as_fpr`: 0.519 is the purity; contamination is then 0.481, the false positive rate 0.57 (below)",
     )
-    return replace(found, status=f"{REPRODUCED}, as a purity") if found.status.startswith(REPRODUCED) else found
+    return replace(finding, status=f"{REPRODUCED}, as a purity") if finding.status.startswith(REPRODUCED) else finding
 
 
 def _resnet_rate(
-    study: Study, name: str, among: str, pick: Callable[[Confusion], tuple[int, int]], cause: str
+    study: Study,
+    runs: Sequence[StoredRun],
+    name: str,
+    among: str,
+    pick: Callable[[Confusion], tuple[int, int]],
+    cause: str,
 ) -> Finding:
     """Reproduced: the interval of the claimed share meets that of one of our runs, or our epochs range around it."""
-    runs = study.group("resnet", 2000, RESNET_2018).runs
-    if not runs:
-        return _not_run("The ResNet on 2,000 mocks as in 2018")
     counts = study.claims["logs"]["resnet_2000_counts"]
     claimed = wilson(counts["true_positives"], counts[among])
-    spelled, meets = [], False
-    for run in runs:
-        if "mocks" not in run.sets:
-            continue
-        values = run.sets["mocks"]
-        successes, n = pick(confusion(values.labels, values.scores))
-        spelled.append(f"{run.framework} {spelled_share(successes, n)}")
-        if n:
-            ours = wilson(successes, n)
-            meets = meets or (ours.low <= claimed.high and claimed.low <= ours.high)
-    watched = [value for line in _column(runs, f"validation_{name}") for value in line[2:]]
+    scored = {run: run.sets["mocks"] for run in runs if "mocks" in run.sets}
+    counted = {run: pick(confusion(values.labels, values.scores)) for run, values in scored.items()}
+    ours = [wilson(successes, n) for successes, n in counted.values() if n]
+    meets = any(share.low <= claimed.high and claimed.low <= share.high for share in ours)
+    spelled = ", ".join(f"{run.framework} {spelled_share(*count)}" for run, count in counted.items())
+    watched = [value for line in column(runs, f"validation_{name}") for value in line[2:]]
     around = min(watched) <= claimed.share <= max(watched)
     return Finding(
         f"{REPRODUCED}, as a value at chance" if meets or around else NOT_REPRODUCED,
-        f"{', '.join(spelled)} at 0.5 on 2,000 mocks; {_range(watched, '.2f')} over the epochs on its own validation "
+        f"{spelled} at 0.5 on 2,000 mocks; {_range(watched, '.2f')} over the epochs on its own validation "
         f"stamps; the claimed share has an interval of [{claimed.low:.2f}, {claimed.high:.2f}] itself",
         cause,
         _names(runs),
     )
 
 
-def _resnet_validation(study: Study) -> Finding:
-    runs = study.group("resnet", 2000, RESNET_2018).runs
-    if not runs:
-        return _not_run("The ResNet on 2,000 mocks as in 2018")
+@_of_the_resnet
+def _resnet_validation(study: Study, runs: Sequence[StoredRun]) -> Finding:
     purity, completeness = (
         [point for run in runs for point in watched_as_in_2018(run, key)] for key in ("purity", "completeness")
     )
@@ -236,11 +256,9 @@ def _spread(values: Sequence[float]) -> float:
     return max(values) - min(values) if values else 0.0
 
 
-def _resnet_loss(study: Study) -> Finding:
-    runs = study.group("resnet", 2000, RESNET_2018).runs
-    if not runs:
-        return _not_run("The ResNet on 2,000 mocks as in 2018")
-    first, last = [line[9] for line in _column(runs, "loss")], [line[-1] for line in _column(runs, "loss")]
+@_of_the_resnet
+def _resnet_loss(study: Study, runs: Sequence[StoredRun]) -> Finding:
+    first, last = [line[9] for line in column(runs, "loss")], [line[-1] for line in column(runs, "loss")]
     same = all(0.69 < value < 0.76 for value in last)
     return Finding(
         REPRODUCED if same else NOT_REPRODUCED,
@@ -250,11 +268,9 @@ def _resnet_loss(study: Study) -> Finding:
     )
 
 
-def _resnet_200(study: Study) -> Finding:
-    runs = study.group("resnet", 200, RESNET_200_2018).runs
-    if not runs:
-        return _not_run("The ResNet on 200 mocks as in 2018")
-    watched = _column(runs, "validation_completeness")
+@_of_runs("The ResNet on 200 mocks as in 2018", "resnet", 200, RESNET_200_2018)
+def _resnet_200(study: Study, runs: Sequence[StoredRun]) -> Finding:
+    watched = column(runs, "validation_completeness")
     estimate = study.estimate("mocks", "resnet", 200, RESNET_200_2018)
     swinging = sum(_spread(line) > 0.8 for line in watched)
     whole, last = (", ".join(_range(line[start:], ".2f") for line in watched) for start in (0, -10))
@@ -311,7 +327,7 @@ def _elsewhere(_: Study) -> Finding:
     return Finding(NOT_TESTABLE, "-", "other mocks, which are not at hand")
 
 
-FINDINGS: dict[str, Callable[[Study], Finding]] = {
+FINDINGS: dict[str, Rule] = {
     "cnn_20000": _cnn_20000,
     "cnn_200": _cnn_200,
     "cnn_2000": _cnn_2000,

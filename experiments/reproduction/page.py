@@ -1,30 +1,30 @@
 """Make the reproduction page from stored runs, and from nothing else.
 
-    page.py RESULTS OUT.html
+    python -m experiments reproduction.page RESULTS OUT.html
 
 The same stored runs give the same bytes.
 """
 
-import argparse
 import json
-import sys
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import forensics
 import numpy as np
-from ledger import ledger_table, statuses
-from stored import CNN_2000_2018, CNN_2018, RESNET_2018, Study, in_pairs, read_study, say
-from study import steps_beside
 
+from experiments.reproduction import forensics
+from experiments.reproduction.gallery import MOST_PAIRS, PAIRS
+from experiments.reproduction.ledger import ledger_table, statuses
+from experiments.reproduction.stored import CNN_2000_2018, CNN_2018, RESNET_2018, Study, in_pairs, read_study, say
+from experiments.reproduction.study import read_plan, steps_beside
+from experiments.runner import ROOT, SIDES, carry_out
 from lens_common.errors import UserError
 from lens_common.files import replacing
 from lens_modern.report.figures import Figure, draw_growth, draw_histories, standalone
 from lens_modern.report.page import Panel, Panels, Report, Section, Table, picture, walk, write_report
 from lens_modern.report.reading import StoredRun
 from lens_modern.report.sections import (
-    Group,
     cost_table,
     pair_section,
     runs_table,
@@ -34,13 +34,9 @@ from lens_modern.report.sections import (
     validation_threshold,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 # Twice as narrow as the study's own uncertainty on 100 images would ask; small against what a seed does.
 MARGIN = 0.01
 README_FIGURES = ("ablation-cnn-2000-mocks", "caveat")
-PAIRS = ("resnet-2000-mended", "resnet-2000-short-mended", "cnn-2000-mended")
-MOST_PAIRS = 2
-SETS = ("mocks", "leak-controlled", "pics")
 FAINT, BRIGHT = 5, 20  # S/N of a lensed source, all pixels
 
 
@@ -60,75 +56,89 @@ def compose(study: Study) -> Report:
 
 def verdict(study: Study) -> str:
     """What the page says in a few sentences; every number in it comes from the runs."""
+    parts = [_failure(study), _causes(study), _given_reasons(study), _twins(study), _giveaway(study)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _failure(study: Study) -> str:
+    """That the networks were not at fault, by their AUROC with the mistakes and without."""
     long = "" if study.group("resnet", 2000, ()).runs else "short"
-    networks = (("the residual network", "resnet", RESNET_2018, long), ("the CNN", "cnn", CNN_2000_2018, ""))
-    told: dict[str, list[str]] = {"failed": [], "mended": [], "pics": []}
-    for what, model, broken, variant in networks:
+    figures: dict[str, list[str]] = {"failed": [], "mended": [], "pics": []}
+    for network, model, broken, variant in (
+        ("the residual network", "resnet", RESNET_2018, long),
+        ("the CNN", "cnn", CNN_2000_2018, ""),
+    ):
         cells = (("mocks", broken), ("mocks", ()), ("pics", ()))
-        found = [study.estimate(name, model, 2000, defects, "", variant) for name, defects in cells]
-        if all(found):
-            told["failed"].append(f"{found[0].value:.2f} for {what} ({forensics.seeds_of(found[0])})")
-            told["mended"].append(f"{found[1].value:.2f}")
-            told["pics"].append(f"{found[2]:.2f}")
-    figures = {key: " and ".join(values) or "(not run yet)" for key, values in told.items()}
-    lines = [say("verdict.failure", **figures)]
-    large = {name: study.estimate(name, "resnet", 20000, (), "", "short") for name in ("mocks", "pics")}
-    if all(large.values()):
-        lines[0] += " " + say("verdict.large", **{name: f"{found:.2f}" for name, found in large.items()})
-    alone = {
-        key: [
-            f"{found:.2f} for the {forensics.MODELS[model]}"
-            for model in models
-            if (found := study.estimate("mocks", model, 2000, (defect,)))
-        ]
-        for key, defect, models in (
-            ("overwrite", "class_overwrite", ("cnn", "resnet")),
-            ("raw", "raw_pixels", ("cnn",)),
-        )
-    }
-    causes = {key: f"; alone {', '.join(found)}" if found else "" for key, found in alone.items()}
+        failed, mended, pics = (study.estimate(name, model, 2000, defects, "", variant) for name, defects in cells)
+        if failed and mended and pics:
+            figures["failed"].append(f"{failed.value:.2f} for {network} ({forensics.seeds_of(failed)})")
+            figures["mended"].append(f"{mended.value:.2f}")
+            figures["pics"].append(f"{pics:.2f}")
+    words = [say("verdict.failure", **{key: " and ".join(v) or "(not run yet)" for key, v in figures.items()})]
+    names = ("mocks", "pics")
+    large = forensics.present({name: study.estimate(name, "resnet", 20000, (), "", "short") for name in names})
+    if len(large) == len(names):
+        words.append(say("verdict.large", **{name: f"{estimate:.2f}" for name, estimate in large.items()}))
+    return " ".join(words)
+
+
+def _causes(study: Study) -> str:
+    """What each of the two mistakes does alone."""
+    causes = {}
+    for key, defect, models in (("overwrite", "class_overwrite", ("cnn", "resnet")), ("raw", "raw_pixels", ("cnn",))):
+        alone = forensics.present({model: study.estimate("mocks", model, 2000, (defect,)) for model in models})
+        spelled = [f"{estimate:.2f} for the {forensics.MODELS[model]}" for model, estimate in alone.items()]
+        causes[key] = f"; alone {', '.join(spelled)}" if spelled else ""
     by_size = forensics.count_stuck(study)
-    lines.append(
-        say("verdict.causes", **causes, stuck=f" in {forensics.spelled_stuck(by_size)} images" if by_size else "")
-    )
+    return say("verdict.causes", **causes, stuck=f" in {forensics.spelled_stuck(by_size)} images" if by_size else "")
+
+
+def _given_reasons(study: Study) -> str:
+    """What became of the study's own reasons."""
     outcomes = forensics.outcomes(study)
     by_outcome = {
-        kind: "; ".join(f"{claim[0].lower()}{claim[1:]}" for claim, said in outcomes.items() if said == kind)
+        kind: "; ".join(f"{claim[0].lower()}{claim[1:]}" for claim, outcome in outcomes.items() if outcome == kind)
         for kind in ("partly true", "open")
     }
-    if any(by_outcome.values()):
-        n_refuted = sum(said == "refuted" for said in outcomes.values())
-        said = [say("verdict.reasons_some", n=len(outcomes), n_refuted=n_refuted)]
-        keys = {"partly true": "verdict.reasons_partly", "open": "verdict.reasons_open"}
-        said += [say(keys[kind], claims=claims) for kind, claims in by_outcome.items() if claims]
-        lines.append(" ".join(said))
-    else:
-        lines.append(say("verdict.reasons_all"))
-    twins = [in_pairs("mocks", *([run] for run in pair), MARGIN) for pair in pairs_of(study).values()]
-    if twins and all(found and found.equivalent for found in twins):
-        lines.append(say("verdict.twins", margin=f"{MARGIN:g}"))
+    if not any(by_outcome.values()):
+        return say("verdict.reasons_all")
+    words = [say("verdict.reasons_some", n=len(outcomes), n_refuted=[*outcomes.values()].count("refuted"))]
+    keys = {"partly true": "verdict.reasons_partly", "open": "verdict.reasons_open"}
+    return " ".join([*words, *(say(keys[kind], claims=claims) for kind, claims in by_outcome.items() if claims)])
+
+
+def _twins(study: Study) -> str:
+    """That the framework does not matter, where no pair of twins contradicts."""
+    pairs = [in_pairs("mocks", [first], [second], MARGIN) for first, second in pairs_of(study).values()]
+    equivalent = bool(pairs) and all(pair and pair.equivalent for pair in pairs)
+    return say("verdict.twins", margin=f"{MARGIN:g}") if equivalent else ""
+
+
+def _giveaway(study: Study) -> str:
+    """That a regression which sees no arc does well, too."""
     best = forensics.best_networks(study)
-    radial = {name: forensics.radial_estimate(study, name) for name in ("mocks", "pics")}
-    if "leak-controlled" in best and all(radial.values()):
-        figures = {"radial": f"{radial['mocks']:.2f}", "radial_pics": f"{radial['pics']:.2f}"}
-        figures |= {"network": f"{best['mocks']:.2f}", "network_pics": f"{best['pics']:.2f}"}
-        lines.append(say("verdict.caveat", **figures, leak=f"{best['leak-controlled']:.2f}"))
-    return "\n\n".join(lines)
+    mocks, pics = (forensics.radial_estimate(study, name) for name in ("mocks", "pics"))
+    if not ("leak-controlled" in best and mocks and pics):
+        return ""
+    figures = {"radial": mocks, "radial_pics": pics, "network": best["mocks"], "network_pics": best["pics"]}
+    figures["leak"] = best["leak-controlled"]
+    return say("verdict.caveat", **{key: f"{value:.2f}" for key, value in figures.items()})
 
 
-def pairs_of(study: Study) -> dict[str, list[StoredRun]]:
+def pairs_of(study: Study) -> dict[str, tuple[StoredRun, StoredRun]]:
     """The mended twins that the page sets side by side, legacy first."""
-    pairs = {pair: [study.runs.get(f"{pair}-{side}-seed1") for side in ("legacy", "modern")] for pair in PAIRS}
-    return dict([(pair, runs) for pair, runs in pairs.items() if all(runs)][:MOST_PAIRS])
+    names = {pair: [f"{pair}-{side}-seed1" for side in SIDES] for pair in PAIRS}
+    there = [pair for pair in PAIRS if all(name in study.runs for name in names[pair])]
+    return {pair: (study.runs[names[pair][0]], study.runs[names[pair][1]]) for pair in there[:MOST_PAIRS]}
 
 
 def comparison(study: Study) -> Section:
     """The twins, pair by pair and over the seeds."""
     parts = []
-    for pair, runs in pairs_of(study).items():
-        names = [name for name in set_names(runs) if name != "test"]
-        parts.append(pair_section(*runs, MARGIN, names, pair))
-    blocks = [
+    for pair, (legacy, modern) in pairs_of(study).items():
+        names = [name for name in set_names([legacy, modern]) if name != "test"]
+        parts.append(pair_section(legacy, modern, MARGIN, names, pair))
+    blocks: list[forensics.Block] = [
         say("twins.intro", margin=f"{MARGIN:g}"),
         *[table for table in [over_seeds(study)] if table],
         *growth(study),
@@ -143,13 +153,13 @@ def brightness(study: Study) -> list[str]:
     """That faint lenses are found more readily than bright ones, where that is so."""
     run = study.runs.get("cnn-2000-mended-legacy-seed1")
     values = run.sets.get("mocks") if run else None
-    if values is None or "snr" not in values.parameters:
+    if run is None or values is None or "snr" not in values.parameters:
         return []
-    found, snr = values.scores > validation_threshold(run), values.parameters["snr"]
-    faint, bright = (found[values.labels & kind] for kind in (snr < FAINT, snr >= BRIGHT))
+    called, snr = values.scores > validation_threshold(run), values.parameters["snr"]
+    faint, bright = (called[values.labels & kind] for kind in (snr < FAINT, snr >= BRIGHT))
     if not (len(faint) and len(bright) and faint.mean() > bright.mean()):
         return []
-    shares = {what: f"{100 * share:.0f} %" for what, share in (("faint", faint.mean()), ("bright", bright.mean()))}
+    shares = {"faint": f"{100 * faint.mean():.0f} %", "bright": f"{100 * bright.mean():.0f} %"}
     return [say("twins.brightness", **shares, low=FAINT, high=BRIGHT)]
 
 
@@ -157,25 +167,24 @@ def over_seeds(study: Study) -> Table | None:
     """Equivalence of the twins with seeds and stamps as samples, where two seeds or more are there."""
     rows = []
     for model, n_stamps, variant, defects in cells_of(study):
-        sides = [study.group(model, n_stamps, defects, side, variant).runs for side in ("legacy", "modern")]
+        sides = [study.group(model, n_stamps, defects, side, variant).runs for side in SIDES]
         for name in ("mocks", "pics"):
-            found = in_pairs(name, *sides, MARGIN)
-            if found is None or found.n_seeds < 2:
+            test = in_pairs(name, sides[0], sides[1], MARGIN)
+            if test is None or test.n_seeds < 2:
                 continue
-            what = f"{forensics.title_of(model, n_stamps, variant)}, {forensics.spelled_defects(defects, model)}"
+            label = f"{forensics.title_of(model, n_stamps, variant)}, {forensics.spelled_defects(defects, model)}"
             tied = all(np.ptp(run.sets[name].scores) == 0 for runs in sides for run in runs if name in run.sets)
-            verdict = "every score the same" if tied else "equivalent" if found.equivalent else "not shown"
-            told = spelled_difference(found.difference, found.low, found.high)
-            rows.append([what, set_title(name), str(found.n_seeds), told, verdict])
+            verdict = "every score the same" if tied else "equivalent" if test.equivalent else "not shown"
+            difference = spelled_difference(test.difference, test.low, test.high)
+            rows.append([label, set_title(name), str(test.n_seeds), difference, verdict])
     columns = ["runs", "set", "seeds", "mean difference, 90 % interval", f"within {MARGIN:g}"]
     return Table("over-seeds", "Equivalence over the seeds", columns, rows, say("twins.over_seeds")) if rows else None
 
 
 def growth(study: Study) -> list[Figure]:
     """Learning curves: over the number of stamps, and over the epochs."""
-    found = []
-    lines = {}
-    for what, model, defects, side, variant in (
+    figures, lines = [], {}
+    for label, model, defects, side, variant in (
         ("CNN legacy, mended", "cnn", (), "legacy", ""),
         ("CNN modern, mended", "cnn", (), "modern", ""),
         ("CNN legacy, as on 20,000 in 2018", "cnn", CNN_2018, "legacy", ""),
@@ -183,26 +192,23 @@ def growth(study: Study) -> list[Figure]:
         ("ResNet modern, mended", "resnet", (), "modern", ""),
         ("ResNet modern, mended, short training", "resnet", (), "modern", "short"),
     ):
-        points = {size: study.estimate("mocks", model, size, defects, side, variant) for size in (200, 2000, 20000)}
-        points = {size: value for size, value in points.items() if value}
-        if len(points) > 1:
-            lines[what] = points
+        sizes = (200, 2000, 20000)
+        points = {size: study.estimate("mocks", model, size, defects, side, variant) for size in sizes}
+        if len(forensics.present(points)) > 1:
+            lines[label] = forensics.present(points)
     if lines:
-        found.append(draw_growth("growth", "Learning curves by number of images, 2,000 mocks", lines, "AUROC"))
-    for key, title, model, variant in (
-        ("epochs-cnn", "CNN on 2,000 by epoch", "cnn", ""),
-        ("epochs-resnet", "ResNet on 2,000 by epoch", "resnet", ""),
-    ):
-        groups: dict[str, Group] = {}
-        bad = CNN_2000_2018 if model == "cnn" else RESNET_2018
-        for what, defects in (("mended", ()), ("as in 2018", bad)):
-            for side in ("legacy", "modern"):
-                group = study.group(model, 2000, defects, side, variant)
-                if group.runs:
-                    groups[f"{side}, {what}"] = group.runs
-        if groups:
-            found.append(draw_histories(key, f"{title}, validation AUROC", groups, "validation_auroc", "AUROC"))
-    return found
+        figures.append(draw_growth("growth", "Learning curves by number of images, 2,000 mocks", lines, "AUROC"))
+    for model, bad in (("cnn", CNN_2000_2018), ("resnet", RESNET_2018)):
+        groups = {
+            f"{side}, {label}": study.group(model, 2000, defects, side).runs
+            for label, defects in (("mended", ()), ("as in 2018", bad))
+            for side in SIDES
+        }
+        if any(groups.values()):
+            title = f"{forensics.MODELS[model]} on 2,000 by epoch, validation AUROC"
+            shown = forensics.present(groups)
+            figures.append(draw_histories(f"epochs-{model}", title, shown, "validation_auroc", "AUROC"))
+    return figures
 
 
 def panels(study: Study) -> Panels | None:
@@ -212,40 +218,38 @@ def panels(study: Study) -> Panels | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            arrays = dict(stored)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged: {error}; take it from a copy") from error
-    shown = []
-    for i, stamp_id in enumerate(arrays["id"]):
-        stamp = arrays["stamp"][i].astype(float)
-        noise = 1.4826 * np.median(np.abs(stamp - np.median(stamp)))
-        stretched = np.arcsinh((stamp - np.median(stamp)) / noise) / np.arcsinh(30)
-        kind = "lens" if arrays["is_lens"][i] else "non-lens"
-        pictures = [("stamp", f"{kind} {stamp_id}", picture(0.15 + 0.85 * stretched, "grey"))]
-        largest = max(np.abs(arrays[f"map_{side}"][i].astype(float)).max() for side in ("legacy", "modern")) or 1.0
-        for side in ("legacy", "modern"):
-            score, values = arrays[f"score_{side}"][i], arrays[f"map_{side}"][i].astype(float)
-            alt = f"occlusion map of {stamp_id}, {side}: between {values.min():+.2f} and {values.max():+.2f}"
-            pictures.append((f"{side}: {score:.4f}", alt, picture(0.5 + values / largest / 2, "signed")))
-        row = study.stamps.get("mocks", {}).get(str(stamp_id), {})
-        facts = f"S/N {float(row['snr']):.0f}" if row.get("snr") else ""
-        if kind == "lens" and row.get("einstein_radius"):
-            facts = f"Einstein radius {float(row['einstein_radius']):.2f} arcsec, {facts}"
-        model = forensics.MODELS[str(arrays["pair"][i]).split("-")[0]]
-        shown.append(
-            Panel(
-                f"{model}, {arrays['kind'][i]}: `{stamp_id}`, {kind}, {facts}; deepest colour ±{largest:.2g}", pictures
-            )
-        )
-    return Panels(
-        "gallery", "Discordant and telling stamps, with the occlusion maps of both twins", shown, say("twins.gallery")
-    )
+    shown = [_panel(study, {key: values[i] for key, values in arrays.items()}) for i in range(len(arrays["id"]))]
+    title = "Discordant and telling stamps, with the occlusion maps of both twins"
+    return Panels("gallery", title, shown, say("twins.gallery"))
+
+
+def _panel(study: Study, row: dict[str, np.ndarray]) -> Panel:
+    """One stamp, and the maps of both twins."""
+    stamp = row["stamp"].astype(float)
+    noise = 1.4826 * np.median(np.abs(stamp - np.median(stamp)))
+    stretched = np.arcsinh((stamp - np.median(stamp)) / noise) / np.arcsinh(30)
+    stamp_id, kind = row["id"], "lens" if row["is_lens"] else "non-lens"
+    pictures = [("stamp", f"{kind} {stamp_id}", picture(0.15 + 0.85 * stretched, "grey"))]
+    maps = {side: row[f"map_{side}"].astype(float) for side in SIDES}
+    largest = max(np.abs(values).max() for values in maps.values()) or 1.0
+    for side, values in maps.items():
+        alt = f"occlusion map of {stamp_id}, {side}: between {values.min():+.2f} and {values.max():+.2f}"
+        pictures.append((f"{side}: {row[f'score_{side}']:.4f}", alt, picture(0.5 + values / largest / 2, "signed")))
+    about = study.stamps.get("mocks", {}).get(str(stamp_id), {})
+    facts = f"S/N {float(about['snr']):.0f}" if about.get("snr") else ""
+    if kind == "lens" and about.get("einstein_radius"):
+        facts = f"Einstein radius {float(about['einstein_radius']):.2f} arcsec, {facts}"
+    title = f"{forensics.MODELS[str(row['pair']).split('-')[0]]}, {row['kind']}: `{stamp_id}`, {kind}, {facts}"
+    return Panel(f"{title}; deepest colour ±{largest:.2g}", pictures)
 
 
 def cost(study: Study) -> Section:
     """Time and memory: of the pairs' own runs, and measured on a quiet machine."""
-    runs = [run for pair in PAIRS for side in ("legacy", "modern") if (run := study.runs.get(f"{pair}-{side}-seed1"))]
-    runs += [run for side in ("legacy", "modern") for run in study.group("resnet", 2000, RESNET_2018, side).runs[:1]]
+    runs = [run for pair in PAIRS for side in SIDES if (run := study.runs.get(f"{pair}-{side}-seed1"))]
+    runs += [run for side in SIDES for run in study.group("resnet", 2000, RESNET_2018, side).runs[:1]]
     measured = json.loads((ROOT / "bench" / "results.json").read_text())
     rows = [
         [row["name"], f"{row['value']:g} {row['unit']}", row["against"], f"{row['ratio']:g}"]
@@ -264,12 +268,11 @@ def what_was_run(study: Study) -> Section:
     """Each cell of the plan and how much of it was run, then every run with its command."""
     rows = []
     for (model, n_stamps, variant, defects), sides in cells_of(study).items():
-        counts = [
-            f"{sum(sides[side])} of {len(sides[side])}" if side in sides else "-" for side in ("legacy", "modern")
-        ]
+        counts = [f"{sum(sides[side])} of {len(sides[side])}" if side in sides else "-" for side in SIDES]
         rows.append([forensics.title_of(model, n_stamps, variant), forensics.spelled_defects(defects, model), *counts])
     machines = dict.fromkeys(_machine(run.environment) for run in study.runs.values())
-    said = [
+    commands = [[f"`{name}`", f"`{run.config.get('command', '')}`"] for name, run in study.runs.items()]
+    blocks: list[forensics.Block] = [
         say("runs.intro", n_done=len(study.runs), n_planned=len(study.planned), machines="; ".join(machines)),
         say("runs.again"),
         Table("cells", "Seeds that were run", ["runs", "mistakes put back", "legacy", "modern"], rows),
@@ -278,25 +281,22 @@ def what_was_run(study: Study) -> Section:
             "commands",
             "Commands",
             ["run", "command"],
-            [
-                *([f"`{name}`", f"`{run.config.get('command', '')}`"] for name, run in study.runs.items()),
-                *_beside(study),
-            ],
+            [*commands, *_beside(study)],
             say("runs.commands"),
             prose=True,
             folded=True,
         ),
     ]
-    return Section("runs", "What was run, and what was not", said)
+    return Section("runs", "What was run, and what was not", blocks)
 
 
 def _beside(study: Study) -> list[list[str]]:
     """What lies beside the runs, and the script that made it; folders are named by what they hold."""
     rows = []
-    for _, outputs, _, command in steps_beside(study.folder, {name: Path(name.upper()) for name in SETS}):
-        found = [f"`{name}`" for name in outputs if (study.folder / name).exists()]
-        words = [str(word).replace(str(study.folder), "STUDY") for word in command]
-        rows += [[", ".join(found), f"`reproduction/{' '.join(words)}`"]] if found else []
+    for job, makes in steps_beside(read_plan(), study.folder, {name: Path(name.upper()) for name in forensics.SETS}):
+        made = [f"`{name}`" for name in makes if (study.folder / name).exists()]
+        words = " ".join(["python -m experiments", *job.arguments]).replace(str(study.folder), "STUDY")
+        rows += [[", ".join(made), f"`{words}`"]] if made else []
     return rows
 
 
@@ -304,8 +304,7 @@ def cells_of(study: Study) -> dict[tuple, dict[str, list[bool]]]:
     """Cells of the plan in the order of tables, and by side of each run whether it is there."""
     cells: dict[tuple, dict[str, list[bool]]] = {}
     for run in study.planned.values():
-        key = (run.model, run.n_stamps, run.variant, run.defects)
-        cells.setdefault(key, {}).setdefault(run.framework, []).append(run.name in study.runs)
+        cells.setdefault(run.cell, {}).setdefault(run.framework, []).append(run.name in study.runs)
     ordered = sorted(cells, key=lambda cell: (*cell[:3], forensics.order_of(cell[3], cell[0])))
     return {cell: cells[cell] for cell in ordered}
 
@@ -328,24 +327,12 @@ def write_drawings(report: Report, out: Path) -> list[Path]:
     return written
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Make the page; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("results")
-    parser.add_argument("out")
-    options = parser.parse_args(arguments)
-    try:
-        out = Path(options.out)
-        if out.suffix != ".html":
-            raise UserError(f"the page must end in .html, got {out}")
-        report = compose(read_study(Path(options.results)))
-        written = [*write_report(report, out), *write_drawings(report, out)]
-    except UserError as error:
-        print(f"page: {error}", file=sys.stderr)
-        return 2
-    print(f"page: {', '.join(map(str, written))}")
-    return 0
+def make_page(results: Path, out: Path) -> str:
+    """Write the page in its three forms, and drawings; return their names."""
+    if out.suffix != ".html":
+        raise UserError(f"the page must end in .html, got {out}")
+    report = compose(read_study(results))
+    return ", ".join(map(str, [*write_report(report, out), *write_drawings(report, out)]))
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = partial(carry_out, "page", __doc__, {"results": {"type": Path}, "out": {"type": Path}}, make_page)

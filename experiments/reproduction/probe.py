@@ -1,26 +1,28 @@
 """Watch the study's CNN train on raw counts, step by step: what it loses, and which of its weights move.
 
-    probe.py legacy|modern DATA OUT.json [--scaling raw|sigma] [--epochs 5] [--batch-size 97] [--seed 1] [--before DATA]
+    python -m experiments reproduction.probe legacy|modern DATA OUT.json [--scaling raw|sigma] [--epochs 5]
+        [--batch-size 97] [--seed 1] [--before DATA]
 
 As in 2018 every labelled stamp of DATA is trained on and nothing is held out, so that equal classes stay equal and a
 network that gives every stamp one class has a loss of half of 16.0302.  With --before the same network is fitted to
 other stamps first, as in a notebook whose cells are run again.  One body for both sides, each in its own interpreter.
 """
 
-import argparse
-import importlib
+from __future__ import annotations
+
 import os
-import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lens_common.data.stamps import load_stamps
+from experiments.runner import SIDES, backend_of, carry_out, labelled, scaled
+from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.files import write_json
 from lens_common.learning.batches import draw_batches, make_batch
-from lens_common.learning.protocol import NetworkShape
-from lens_common.learning.scaling import make_scaling
+from lens_common.learning.protocol import Network, NetworkShape
 from lens_common.learning.training import TrainingData, TrainingSettings, predict_in_batches, train_network
 
 LEARNING_RATE = 1e-3  # of Keras' RMSprop where none is given, as in 2018
@@ -28,7 +30,7 @@ LEARNING_RATE = 1e-3  # of Keras' RMSprop where none is given, as in 2018
 LOW, HIGH = np.float32(1e-7), np.float32(1 - 1e-7)
 
 
-def read_labelled(folder):
+def read_labelled(folder: str) -> Stamps:
     """Labelled stamps of a folder in the 2018 layout.
 
     Raises
@@ -36,19 +38,13 @@ def read_labelled(folder):
     UserError
         If the folder is missing, or holds no square stamps of both classes.
     """
-    data = load_stamps(folder)
-    data = data[data.labels >= 0]
-    if len(set(data.labels)) < 2:
-        raise UserError(
-            f"{folder} holds {int((data.labels == 1).sum())} lenses and {int((data.labels == 0).sum())} non-lenses; "
-            "both are needed, below lensed_outputs/ and unlensed_outputs/"
-        )
+    data = labelled(load_stamps(folder))
     if data.pixels.shape[2] != data.pixels.shape[3]:
         raise UserError(f"stamps need shape (N, bands, side, side), got {data.pixels.shape}; cut them square")
     return data
 
 
-def compare_weights(before, after):
+def compare_weights(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> tuple[int, float]:
     """Count the weights that changed in any bit, and find the largest change.
 
     Parameters
@@ -72,7 +68,9 @@ def compare_weights(before, after):
     return n_moved, largest
 
 
-def watch_training(network, stamps, labels, settings, seed):
+def watch_training(
+    network: Network, stamps: np.ndarray, labels: np.ndarray, settings: TrainingSettings, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Train as `lens_common.learning.training.train_network` does, and look at every step.
 
     Parameters
@@ -104,7 +102,8 @@ def watch_training(network, stamps, labels, settings, seed):
     """
     truth = labels.astype(np.float32)
     weights = _copy_weights(network)
-    steps, epochs = [], []
+    steps: list[dict[str, Any]] = []
+    epochs: list[dict[str, Any]] = []
     for epoch in range(settings.epochs):
         loss_sum = 0.0
         for _, rows, random_state in draw_batches(len(truth), settings.batch_size, seed, epoch, settings.drop_tail):
@@ -131,21 +130,15 @@ def watch_training(network, stamps, labels, settings, seed):
     return steps, epochs
 
 
-def _copy_weights(network):
+def _copy_weights(network: Network) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in network.get_weights().items()}
 
 
-def fit_to(network, data, settings, seed):
-    """Train on every stamp of a data set, as `watch_training` does but unwatched."""
-    stamps = make_scaling(settings.scaling).fit(data.pixels).transform(data.pixels)
-    train_network(network, TrainingData(stamps, data.labels == 1, stamps[:0], data.labels[:0] == 1), settings, seed)
-
-
-def _describe_data(data):
+def _describe_data(data: Stamps) -> dict[str, Any]:
     return {"hash": data.data_hash, "n_stamps": len(data.labels), "n_lenses": int(data.labels.sum())}
 
 
-def describe_training(steps, epochs):
+def describe_training(steps: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> str:
     """Say in one line how many steps moved a weight, and how the training went."""
     moving = [row["step"] for row in steps if row["n_weights_moved"]]
     moved = f"{len(moving)} of {len(steps)} steps moved a weight" + (f", step {moving[-1]} the last" if moving else "")
@@ -154,58 +147,48 @@ def describe_training(steps, epochs):
     return f"{moved}; losses {losses}; at the end accuracy {accuracy:.4f}, {share:.1%} of the stamps beyond the clip"
 
 
-def main(arguments=None):
-    """Train one network and write down what it does; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("side", choices=["legacy", "modern"])
-    parser.add_argument("data", help="folder with lensed_outputs/ and unlensed_outputs/")
-    parser.add_argument("out", help="JSON file")
-    parser.add_argument("--scaling", choices=["raw", "sigma"], default="raw")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=97)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--before", metavar="DATA", help="stamps that the network is fitted to first, unwatched")
-    options = parser.parse_args(arguments)
-    try:
-        if not 0 <= options.seed < 2**32:
-            raise UserError(f"--seed must be from 0 to {2**32 - 1}, got {options.seed}")
-        settings = TrainingSettings(options.epochs, options.batch_size, LEARNING_RATE, scaling=options.scaling)
-        data = read_labelled(options.data)
-        backend = importlib.import_module(f"lens_{options.side}.backend")
-        versions = backend.describe()
-        network = backend.build_network("cnn", NetworkShape(*data.pixels.shape[1:3]), options.seed)
-        earlier = read_labelled(options.before) if options.before else None
-        if earlier:
-            fit_to(network, earlier, settings, options.seed)
-        stamps = make_scaling(options.scaling).fit(data.pixels).transform(data.pixels)
-        steps, epochs = watch_training(network, stamps, data.labels == 1, settings, options.seed)
-        found = {
-            "framework": options.side,
-            # Linker flags name folders of this machine.
-            "versions": {key: value for key, value in versions.items() if os.sep not in str(value)},
-            "data": _describe_data(data),
-            **({"before": _describe_data(earlier)} if earlier else {}),
-            "settings": {
-                "scaling": settings.scaling,
-                "epochs": settings.epochs,
-                "batch_size": settings.batch_size,
-                "learning_rate": settings.learning_rate,
-                "seed": options.seed,
-            },
-            "n_weights": sum(values.size for values in network.get_weights().values()),
-            "steps": steps,
-            "epochs": epochs,
-        }
-        write_json(Path(options.out), found)
-    except UserError as error:
-        print(f"probe: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"probe: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    print(describe_training(steps, epochs))
-    return 0
+def probe(
+    side: str, data: str, out: str, scaling: str, epochs: int, batch_size: int, seed: int, before: str | None
+) -> str:
+    """Train one network and write down what it does; return it in one line."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed must be from 0 to {2**32 - 1}, got {seed}")
+    settings = TrainingSettings(epochs, batch_size, LEARNING_RATE, scaling=scaling)
+    watched = read_labelled(data)
+    backend = backend_of(side)
+    versions = backend.describe()
+    network = backend.build_network("cnn", NetworkShape(*watched.pixels.shape[1:3]), seed)
+    earlier = read_labelled(before) if before else None
+    if earlier:
+        stamps, labels = scaled(earlier, scaling)
+        train_network(network, TrainingData(stamps, labels, stamps[:0], labels[:0]), settings, seed)
+    steps, rows = watch_training(network, *scaled(watched, scaling), settings, seed)
+    content = {
+        "framework": side,
+        # Linker flags name folders of this machine.
+        "versions": {key: value for key, value in versions.items() if os.sep not in str(value)},
+        "data": _describe_data(watched),
+        **({"before": _describe_data(earlier)} if earlier else {}),
+        "settings": {
+            **{key: getattr(settings, key) for key in ("scaling", "epochs", "batch_size", "learning_rate")},
+            "seed": seed,
+        },
+        "n_weights": sum(values.size for values in network.get_weights().values()),
+        "steps": steps,
+        "epochs": rows,
+    }
+    write_json(Path(out), content)
+    return describe_training(steps, rows)
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+OPTIONS: dict[str, dict[str, Any]] = {
+    "side": {"choices": SIDES},
+    "data": {"help": "folder with lensed_outputs/ and unlensed_outputs/"},
+    "out": {"help": "JSON file"},
+    "--scaling": {"choices": ["raw", "sigma"], "default": "raw"},
+    "--epochs": {"type": int, "default": 5},
+    "--batch-size": {"type": int, "default": 97},
+    "--seed": {"type": int, "default": 1},
+    "--before": {"metavar": "DATA", "help": "stamps that the network is fitted to first, unwatched"},
+}
+main = partial(carry_out, "probe", __doc__, OPTIONS, probe)

@@ -1,28 +1,28 @@
 """Keep the small files of finished runs under results/, so that the page can be made again without them.
 
-    publish.py STUDY OUT
+    python -m experiments reproduction.publish STUDY OUT
 
 STUDY is what `study.py` filled.  Of each run OUT keeps config, environment, history, metrics and all score tables, put
 together in one ``scores.csv.gz``; no weights, no paths of the machine, and no pixel of the PICS mocks.  Of each test
 set it keeps what the page asks of a stamp: Einstein radius, S/N, and whether the bad-image filter flags it.
 """
 
-import argparse
 import csv
 import gzip
 import hashlib
 import io
 import json
 import shutil
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from study import Run, expand, read_plan, train_command
 
+from experiments.reproduction.study import Run, read_plan, runs_of_all, train_command
+from experiments.runner import carry_out
 from lens_common.data.catalogue import read_catalogue
-from lens_common.data.quality import THRESHOLDS, describe_filter, flag_stamps, measure_quality, parse_filter
+from lens_common.data.quality import THRESHOLDS, flag_stamps, measure_quality
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.files import write_json
@@ -33,15 +33,16 @@ from lens_modern.report.reading import PARAMETERS
 EXTRAS = ("probe-*.json", "panels.npz", "radial/scores-*.csv", "radial/scores-*.json", "radial/coefficients.csv")
 
 
-def publish(study: Path, out: Path, plan: dict[str, Any], runs: list[Run]) -> int:
-    """Write the small files of all finished runs; return how many there are.
+def publish(study: Path, out: Path) -> str:
+    """Write the small files of all finished runs of the plan; say how many there are.
 
     Raises
     ------
     UserError
         If none is finished.
     """
-    finished = [run for run in runs if (study / run.name / "metrics.json").exists()]
+    plan = read_plan()
+    finished = [run for run in runs_of_all(plan).values() if (study / run.name / "metrics.json").exists()]
     if not finished:
         raise UserError(f"{study} holds no finished run of this plan; make reproduce PROFILE=quick runs the study")
     out.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def publish(study: Path, out: Path, plan: dict[str, Any], runs: list[Run]) -> in
                 _write_gzip(target.with_suffix(".csv.gz"), _rows_of_table(path, path.stem.removeprefix("scores-")))
             else:
                 shutil.copyfile(path, target)
-    return len(finished)
+    return f"{len(finished)} runs in {out}"
 
 
 def publish_run(run: Run, study: Path, out: Path) -> None:
@@ -70,37 +71,36 @@ def publish_run(run: Run, study: Path, out: Path) -> None:
     for name in ("environment.json", "metrics.json"):
         write_json(out / name, without_paths(json.loads((source / name).read_text())))
     shutil.copyfile(source / "history.csv", out / "history.csv")
-    rows, sets, about = [], {}, read_provenance(source / "scores.json")
-    for path in [source / "scores.csv", *(source / f"scores-{name}.csv" for name in run.sets)]:
+    rows, sets, own = [], {}, read_provenance(source / "scores.json")
+    for name in ("", *run.sets):
+        path = source / (f"scores-{name}.csv" if name else "scores.csv")
         if not path.exists():
             continue
         provenance = read_provenance(path)
-        if provenance["model_hash"] != about["model_hash"]:
+        if provenance["model_hash"] != own["model_hash"]:
             raise UserError(
                 f"{path} was scored by another model than {source / 'scores.csv'}; remove it and score again"
             )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if provenance.get("sha256", digest) != digest:
             raise UserError(f"{path} is not the table that its JSON was written beside; remove it and score again")
-        found = _rows_of_table(path, path.stem.removeprefix("scores").removeprefix("-"))
-        rows += found
-        for name in dict.fromkeys(row["set"] for row in found):
-            sets[name] = {key: provenance[key] for key in ("data_hash", "n_stamps")}
+        scored = _rows_of_table(path, name)
+        rows += scored
+        about = {key: provenance[key] for key in ("data_hash", "n_stamps")}
+        sets.update(dict.fromkeys((row["set"] for row in scored), about))
     digest = _write_gzip(out / "scores.csv.gz", rows)
-    kept = {key: about[key] for key in ("model", "model_hash")}
-    write_json(out / "scores.json", {**kept, "sha256": digest, "sets": sets})
+    network = {key: own[key] for key in ("model", "model_hash")}
+    write_json(out / "scores.json", {**network, "sha256": digest, "sets": sets})
 
 
 def _rows_of_table(path: Path, name: str) -> list[dict[str, str]]:
     """Labelled rows of a score table, by set; those of the own data by fold."""
-    rows = []
-    for row in read_scores(path).values():
-        if not row["is_lens"] or (name and row["fold"] in ("train", "validation")):
-            continue
+    return [
         # float32, as the networks give them, in the fewest digits that tell it from the next.
-        score = str(np.float32(row["score"]))
-        rows.append({"set": name or row["fold"], "id": row["id"], "is_lens": row["is_lens"], "score": score})
-    return rows
+        {"set": name or row["fold"], "id": row["id"], "is_lens": row["is_lens"], "score": str(np.float32(row["score"]))}
+        for row in read_scores(path).values()
+        if row["is_lens"] and not (name and row["fold"] in ("train", "validation"))
+    ]
 
 
 def _write_gzip(path: Path, rows: list[dict[str, str]]) -> str:
@@ -128,41 +128,22 @@ def without_paths(content: Any) -> Any:
 def publish_stamps(study: Path, plan: dict[str, Any], out: Path) -> None:
     """Write what the page asks of each stamp of the test sets that are at hand."""
     rows = []
-    thresholds = parse_filter(describe_filter(THRESHOLDS))
     for name in plan["sets"]:
         scored = sorted(study.glob(f"*/scores-{name}.json"))
         if not scored:
             continue
         folder = Path(read_provenance(scored[0])["data"])
         data = load_stamps(folder, verbose=True)
-        flagged = np.any([*flag_stamps(measure_quality(data), thresholds).values()], axis=0)
+        flagged = np.any([*flag_stamps(measure_quality(data), THRESHOLDS).values()], axis=0)
         catalogue = read_catalogue(folder)
-        known = {str(row["id"]): row for row in catalogue}
-        for stamp_id, label, flag in zip(data.ids, data.labels, flagged):
-            row = {"set": name, "id": str(stamp_id), "is_lens": str(int(label)), "flagged": str(int(flag))}
+        entries = {str(row["id"]): row for row in catalogue}
+        for stamp_id, label, flag in zip(map(str, data.ids), data.labels, flagged):
+            row = {"set": name, "id": stamp_id, "is_lens": str(int(label)), "flagged": str(int(flag))}
             for key in PARAMETERS:
-                present = key in catalogue.colnames and not np.ma.is_masked(known[str(stamp_id)][key])
-                row[key] = f"{float(known[str(stamp_id)][key]):.5g}" if present else ""
+                present = key in catalogue.colnames and not np.ma.is_masked(entries[stamp_id][key])
+                row[key] = f"{float(entries[stamp_id][key]):.5g}" if present else ""
             rows.append(row)
     _write_gzip(out / "stamps.csv.gz", rows)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Publish a study; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("study")
-    parser.add_argument("out")
-    options = parser.parse_args(arguments)
-    try:
-        plan = read_plan()
-        runs = {run.name: run for profile in ("quick", "full") for run in expand(plan, profile)}
-        n_runs = publish(Path(options.study), Path(options.out), plan, [*runs.values()])
-    except UserError as error:
-        print(f"publish: {error}", file=sys.stderr)
-        return 2
-    print(f"publish: {n_runs} runs in {options.out}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = partial(carry_out, "publish", __doc__, {"study": {"type": Path}, "out": {"type": Path}}, publish)

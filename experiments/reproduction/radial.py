@@ -1,6 +1,6 @@
 """Tell lenses from non-lenses by radial summaries alone, to show that the classes of the mocks differ beyond lensing.
 
-    radial.py TRAIN_DATA OUT_DIR NAME=DATA [NAME=DATA ...] [--cross-validate NAME]
+    python -m experiments reproduction.radial TRAIN_DATA OUT_DIR NAME=DATA [NAME=DATA ...] [--cross-validate NAME]
 
 A logistic regression on mean, scatter and brightest pixel of eight rings, the total, and the count of bright pixels: it
 sees no arc.  It learns from the labelled stamps of TRAIN_DATA and scores every set, stamps that it learned from left
@@ -8,24 +8,26 @@ out.  A set named by --cross-validate is also scored by five regressions, each f
 itself: what there is to learn in it, whatever TRAIN_DATA teaches.
 """
 
-import argparse
 import hashlib
 import platform
 import re
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sklearn
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from experiments.runner import carry_out, labelled
 from lens_common import __version__
 from lens_common.data.noise import median_and_noise
-from lens_common.data.stamps import load_stamps
+from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.files import write_csv
 from lens_common.scores.metrics import auroc, auroc_interval
@@ -37,7 +39,7 @@ N_PARTS = 5
 CHUNK = 1000
 
 FEATURES = (
-    *(f"{what}_ring{ring}" for what in ("mean", "scatter", "brightest") for ring in range(1, N_RINGS + 1)),
+    *(f"{summary}_ring{ring}" for summary in ("mean", "scatter", "brightest") for ring in range(1, N_RINGS + 1)),
     "total",
     "n_bright_within_15px",
     "n_bright_beyond_15px",
@@ -60,7 +62,7 @@ class Labelled:
     labels: np.ndarray
 
 
-def radial_features(stamps):
+def radial_features(stamps: np.ndarray) -> np.ndarray:
     """Summarise stamps in eight rings of 2.75 pixels around the centre.
 
     Ring k of 1 to 8 holds the pixels at 2.75 (k - 1) <= r < 2.75 k from the centre of the stamp, the last one those at
@@ -96,15 +98,13 @@ def radial_features(stamps):
     radius = np.hypot(offset[:, None], offset[None]).ravel()
     ring_of = np.minimum(radius // (RADIUS / N_RINGS), N_RINGS - 1)
     rings = [over_noise[:, (ring_of == ring) & (radius <= RADIUS)] for ring in range(N_RINGS)]
-    columns = [ring.mean(axis=1) for ring in rings]
-    columns += [ring.std(axis=1) for ring in rings]
-    columns += [ring.max(axis=1) for ring in rings]
+    columns = [summary(ring, axis=1) for summary in (np.mean, np.std, np.max) for ring in rings]
     columns += [over_noise.sum(axis=1)]
     columns += [bright[:, radius <= CORE_RADIUS].sum(axis=1), bright[:, radius > CORE_RADIUS].sum(axis=1)]
     return np.arcsinh(np.stack(columns, axis=1))
 
 
-def fit_regression(learned):
+def fit_regression(learned: Labelled) -> Pipeline:
     """Fit the regression: features to mean 0 and standard deviation 1, then scikit-learn's ridge penalty, C = 1.
 
     Parameters
@@ -120,7 +120,7 @@ def fit_regression(learned):
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)).fit(learned.features, learned.labels)
 
 
-def cross_validate(learned):
+def cross_validate(learned: Labelled) -> tuple[np.ndarray, np.ndarray, list[Pipeline]]:
     """Score every stamp by a regression that has not seen it.
 
     Parameters
@@ -154,7 +154,7 @@ def cross_validate(learned):
     return scores, parts, models
 
 
-def coefficients_hash(models):
+def coefficients_hash(models: list[Pipeline]) -> str:
     """SHA-256 over the coefficients and intercepts of one or more regressions, each per standard deviation."""
     digest = hashlib.sha256()
     for model in models:
@@ -163,30 +163,13 @@ def coefficients_hash(models):
     return digest.hexdigest()
 
 
-def read_set(folder):
-    """Stamps of a folder and their features, (N, F)."""
-    data = load_stamps(folder, verbose=True)
-    parts = [radial_features(data.pixels[first : first + CHUNK]) for first in range(0, len(data.ids), CHUNK)]
-    return data, np.concatenate(parts)
+def features_of(data: Stamps) -> np.ndarray:
+    """Features (N, F) of many stamps."""
+    parts = [radial_features(data.pixels[first : first + CHUNK]) for first in range(0, len(data), CHUNK)]
+    return np.concatenate(parts)
 
 
-def labelled_rows(folder, data):
-    """Rows of the labelled stamps.
-
-    Raises
-    ------
-    UserError
-        If a class is missing.
-    """
-    if not {0, 1} <= set(data.labels):
-        raise UserError(
-            f"{folder} holds {int((data.labels == 1).sum())} lenses and {int((data.labels == 0).sum())} non-lenses; "
-            "both are needed, below lensed_outputs/ and unlensed_outputs/"
-        )
-    return np.flatnonzero(data.labels >= 0)
-
-
-def describe_auroc(labels, scores):
+def describe_auroc(labels: np.ndarray, scores: np.ndarray) -> str:
     """AUROC with its interval of 95 %, in words; what is missing where a class is."""
     if len(set(labels)) < 2:
         return "no AUROC, a class is missing"
@@ -194,7 +177,7 @@ def describe_auroc(labels, scores):
     return f"AUROC {auroc(labels, scores):.3f} [{low:.3f}, {high:.3f}]"
 
 
-def score_sets(train_folder, out, sets, validated):
+def score_sets(train_folder: str, out: Path, sets: dict[str, str], validated: list[str]) -> None:
     """Fit, score every set, and write the tables.
 
     Parameters
@@ -209,30 +192,28 @@ def score_sets(train_folder, out, sets, validated):
     validated : list of str
         Names of the sets to be cross-validated.
     """
-    train, features = read_set(train_folder)
-    rows = labelled_rows(train_folder, train)
-    model = fit_regression(Labelled(features[rows], train.labels[rows] == 1))
-    known = set(zip(train.ids[rows], train.digests[rows]))
+    train = labelled(load_stamps(train_folder, verbose=True))
+    model = fit_regression(Labelled(features_of(train), train.labels == 1))
+    learned = set(zip(train.ids, train.digests))
     out.mkdir(parents=True, exist_ok=True)
     named = zip(FEATURES, model[-1].coef_[0])
     write_csv(out / "coefficients.csv", [{"feature": n, "per_standard_deviation": repr(float(c))} for n, c in named])
-    print(f"trained on {len(rows)} stamps of {train_folder}")
+    print(f"trained on {len(train)} stamps of {train_folder}")
 
     for name, folder in sets.items():
-        data, features = read_set(folder)
-        new = np.array([key not in known for key in zip(data.ids, data.digests)])
-        print(f"{name}: {(~new).sum()} of {len(new)} stamps were trained on and are left out", file=sys.stderr)
-        if new.any():
-            scores = model.predict_proba(features[new])[:, 1]
-            _write(out, name, data[new], np.full(new.sum(), ""), scores, [model])
+        data = load_stamps(folder, verbose=True)
+        new = data[np.array([key not in learned for key in zip(data.ids, data.digests)])]
+        print(f"{name}: {len(data) - len(new)} of {len(data)} stamps were trained on and are left out", file=sys.stderr)
+        if len(new):
+            scores = model.predict_proba(features_of(new))[:, 1]
+            _write(out, name, new, np.full(len(new), ""), scores, [model])
         if name in validated:
-            rows = labelled_rows(folder, data)
-            scores, parts, models = cross_validate(Labelled(features[rows], data.labels[rows] == 1))
-            folds = np.array([f"cv{part}" for part in parts])
-            _write(out, f"{name}-cv", data[rows], folds, scores, models)
+            data = labelled(data)
+            scores, parts, models = cross_validate(Labelled(features_of(data), data.labels == 1))
+            _write(out, f"{name}-cv", data, np.array([f"cv{part}" for part in parts]), scores, models)
 
 
-def _write(out, name, data, folds, scores, models):
+def _write(out: Path, name: str, data: Stamps, folds: np.ndarray, scores: np.ndarray, models: list[Pipeline]) -> None:
     provenance = {
         "run": out.name,
         "model": "radial logistic regression",
@@ -249,7 +230,7 @@ def _write(out, name, data, folds, scores, models):
     print(f"{name}: {describe_auroc(data.labels[known] == 1, scores[known])}, {known.sum()} labelled stamps")
 
 
-def read_names(pairs, validated):
+def read_names(pairs: list[str], validated: list[str]) -> dict[str, str]:
     """Folder by name, from NAME=DATA.
 
     Raises
@@ -258,10 +239,10 @@ def read_names(pairs, validated):
         For a pair without a name that can stand in a file name, a name given twice or ending in -cv, or one to be
         cross-validated that is not there.
     """
-    sets = {}
+    sets: dict[str, str] = {}
     for pair in pairs:
-        name, found, folder = pair.partition("=")
-        if not found or not folder or not re.fullmatch(r"\w[\w.-]*", name, re.ASCII) or name.endswith("-cv"):
+        name, _, folder = pair.partition("=")
+        if not folder or not re.fullmatch(r"\w[\w.-]*", name, re.ASCII) or name.endswith("-cv"):
             raise UserError(f"a set is NAME=DATA, NAME of letters, digits, . _ - and not ending in -cv; got {pair!r}")
         if name in sets:
             raise UserError(f"two sets are named {name}; give each a name of its own")
@@ -272,25 +253,16 @@ def read_names(pairs, validated):
     return sets
 
 
-def main(arguments=None):
-    """Fit and score; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("train_data", help="folder with lensed_outputs/ and unlensed_outputs/")
-    parser.add_argument("out", help="folder for the tables")
-    parser.add_argument("sets", nargs="+", metavar="NAME=DATA", help="folders to score")
-    parser.add_argument("--cross-validate", action="append", default=[], metavar="NAME", help="may be given again")
-    options = parser.parse_args(arguments)
-    try:
-        sets = read_names(options.sets, options.cross_validate)
-        score_sets(options.train_data, Path(options.out).resolve(), sets, options.cross_validate)
-    except UserError as error:
-        print(f"radial: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"radial: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        return 2
+def work(train_data: str, out: str, sets: list[str], cross_validate: list[str]) -> int:
+    """Fit and score."""
+    score_sets(train_data, Path(out).resolve(), read_names(sets, cross_validate), cross_validate)
     return 0
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+OPTIONS: dict[str, dict[str, Any]] = {
+    "train_data": {"help": "folder with lensed_outputs/ and unlensed_outputs/"},
+    "out": {"help": "folder for the tables"},
+    "sets": {"nargs": "+", "metavar": "NAME=DATA", "help": "folders to score"},
+    "--cross-validate": {"action": "append", "default": [], "metavar": "NAME", "help": "may be given again"},
+}
+main = partial(carry_out, "radial", __doc__, OPTIONS, work)

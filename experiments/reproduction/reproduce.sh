@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 python=.venv-modern/bin/python
-export PYTHONPATH=common:modern
+export PYTHONPATH=.:common:modern
 
 case "${1:-}" in
   "") results=results/reproduction page=docs/reproduction.html ;;
@@ -21,7 +21,7 @@ case "${1:-}" in
 esac
 
 if [ -n "${1:-}" ]; then
-  "$python" experiments/reproduction/study.py "$1" --folder "$study"
-  "$python" experiments/reproduction/publish.py "$study" "$results"
+  "$python" -m experiments reproduction.study "$1" --folder "$study"
+  "$python" -m experiments reproduction.publish "$study" "$results"
 fi
-"$python" experiments/reproduction/page.py "$results" "$page"
+"$python" -m experiments reproduction.page "$results" "$page"

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import tomllib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomllib
-from study import Run, expand, read_plan
 
+from experiments.reproduction.study import Run, read_plan, runs_of_all
 from lens_common.errors import UserError
 from lens_common.scores.comparison import SeedEquivalence, equivalence_over_seeds
 from lens_modern.report.intervals import Estimate
@@ -41,8 +41,8 @@ def in_pairs(
     seeds = sorted(set(sides[0]) & set(sides[1]))
     if not seeds:
         return None
-    scores = [np.array([side[seed].scores for seed in seeds]) for side in sides]
-    return equivalence_over_seeds(sides[0][seeds[0]].labels, *scores, margin, alpha)
+    before, after = (np.array([side[seed].scores for seed in seeds]) for side in sides)
+    return equivalence_over_seeds(sides[0][seeds[0]].labels, before, after, margin, alpha)
 
 
 def say(key: str, **figures: Any) -> str:
@@ -77,15 +77,15 @@ class Study:
         self, model: str, n_stamps: int, defects: tuple[str, ...], framework: str = "", variant: str = ""
     ) -> Group:
         """Finished runs of all seeds, of one framework or of both; it may be empty."""
-        found = [
+        members = [
             self.runs[run.name]
             for run in self.planned.values()
             if run.name in self.runs
-            and (run.model, run.n_stamps, run.defects, run.variant) == (model, n_stamps, defects, variant)
+            and run.cell == (model, n_stamps, variant, defects)
             and framework in ("", run.framework)
         ]
         name = "-".join(part for part in (model, str(n_stamps), variant, "+".join(defects) or "mended") if part)
-        return Group(name, tuple(found))
+        return Group(name, tuple(members))
 
     def one_of_each_seed(
         self, model: str, n_stamps: int, defects: tuple[str, ...], framework: str = "", variant: str = ""
@@ -132,8 +132,7 @@ def read_study(folder: Path) -> Study:
     UserError
         If none is there, or one contradicts itself.
     """
-    plan = read_plan()
-    planned = {run.name: run for profile in ("quick", "full") for run in expand(plan, profile)}
+    planned = runs_of_all(read_plan())
     stamps: dict[str, dict[str, dict[str, str]]] = {}
     if (folder / "stamps.csv.gz").exists():
         for row in _read_gzip(folder / "stamps.csv.gz"):
@@ -159,11 +158,11 @@ def _check_place(run: StoredRun, planned: Run) -> None:
         "seed": planned.seed,
         "defects": sorted(planned.defects),
     }
-    found = {**run.config, "defects": sorted(run.config["defects"])}
+    config = {**run.config, "defects": sorted(run.config["defects"])}
     for key, value in expected.items():
-        if found.get(key) != value:
+        if config.get(key) != value:
             raise UserError(
-                f"{run.path} holds a run of {key} {found.get(key)!r}, its name says {value!r}; move it back"
+                f"{run.path} holds a run of {key} {config.get(key)!r}, its name says {value!r}; move it back"
             )
 
 

@@ -1,37 +1,32 @@
 """Work through the runs of `plan.toml`: train each network, then let it score the test sets.
 
-    study.py quick|full [--folder DIR] [--jobs N] [--limit-minutes M] [--list]
+    python -m experiments reproduction.study quick|full [--folder DIR] [--jobs N] [--limit-minutes M] [--list]
 
 Every run has a run directory below DIR, and each of its files is written whole, so a study that was stopped goes on
 where it stopped: what is there is not done again, and a training continues from its checkpoint.
 """
 
-import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-
 import tomllib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
 
+from experiments import runner
 from lens_common.errors import UserError
-from lens_common.learning.presets import DEFECTS, MODELS, PRESETS
+from lens_common.learning.models import MODELS
+from lens_common.learning.presets import DEFECTS, PRESETS
 from lens_common.mocks.prior import POPULATIONS, PRIOR
 from lens_common.mocks.writer import make_mocks
 from lens_common.runs import read_config
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-PLAN = HERE / "plan.toml"
-
-# Probes of networks that had been fitted before.
-AGAIN = "probe-legacy-pics-again.json"
-AFTER_SEEDS = (1, 2, 3)
+PLAN = Path(__file__).with_name("plan.toml")
+PROFILES = ("quick", "full")
 
 # Seconds a stamp and epoch on one core, and seconds a run beside them; only the time left rests on these.
 COST = {
@@ -58,6 +53,11 @@ class Run:
     sets: tuple[str, ...] = ()
 
     @property
+    def cell(self) -> tuple[str, int, str, tuple[str, ...]]:
+        """What runs of other seeds and of the twin share: model, number of stamps, variant, defects."""
+        return self.model, self.n_stamps, self.variant, self.defects
+
+    @property
     def cost(self) -> float:
         """Expected seconds on one core."""
         per_stamp, beside = COST[self.model, self.framework]
@@ -79,14 +79,16 @@ def read_plan(path: Path = PLAN) -> dict:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"cannot read the plan {path}: {error}") from error
     for table in plan["runs"]:
-        unknown = [name for names in table["defects"] for name in names if name not in DEFECTS]
-        unknown += [name for name in table.get("sets", []) if name not in plan["sets"]]
-        unknown += [name for name in [table["model"]] if name not in MODELS]
-        unknown += [name for name in table["frameworks"] if name not in ("legacy", "modern")]
-        unknown += [name for name in [table.get("data")] if name and name not in plan["mocks"]]
-        unknown += [f"{size} stamps" for size in table["stamps"] if f"study-{size}" not in PRESETS]
-        if unknown:
-            raise UserError(f"{path} asks for {unknown[0]!r}, which is not known")
+        asked_and_known: tuple[tuple[list[str], Collection[str]], ...] = (
+            (sum(table["defects"], []), DEFECTS),
+            (table.get("sets", []), plan["sets"]),
+            ([table["model"]], MODELS),
+            (table["frameworks"], runner.SIDES),
+            ([table["data"]] if "data" in table else [], plan["mocks"]),
+            ([f"{size} stamps" for size in table["stamps"] if f"study-{size}" not in PRESETS], ()),
+        )
+        for name in [name for asked, known in asked_and_known for name in asked if name not in known]:
+            raise UserError(f"{path} asks for {name!r}, which is not known")
     return plan
 
 
@@ -101,37 +103,37 @@ def expand(plan: dict, profile: str) -> list[Run]:
     runs: dict[str, Run] = {}
     order: dict[str, tuple[bool, int]] = {}
     for table in plan["runs"]:
-        if profile not in table["profiles"]:
-            continue
-        for size in table["stamps"]:
-            n_seeds = table.get("quick_seeds") if profile == "quick" else None
-            for seed in table["seeds"][:n_seeds]:
-                for defects in table["defects"]:
-                    for framework in table["frameworks"]:
-                        run = Run(
-                            name="",
-                            framework=framework,
-                            model=table["model"],
-                            n_stamps=size,
-                            seed=seed,
-                            defects=tuple(defects),
-                            variant=table.get("variant", ""),
-                            options=tuple(table.get("options", ())),
-                            data=table.get("data", ""),
-                            sets=tuple(table.get("sets", plan["sets"])),
-                        )
-                        name = run_name(run)
-                        run = replace(run, name=name)
-                        if runs.setdefault(name, run) != run:
-                            raise UserError(f"two different runs are named {name}; give one of them a variant")
-                        order.setdefault(name, (table.get("last", False), table["seeds"].index(seed)))
+        seeds = table["seeds"][: table.get("quick_seeds") if profile == "quick" else None]
+        cells = product(table["stamps"], seeds, table["defects"], table["frameworks"])
+        for size, seed, defects, framework in cells if profile in table["profiles"] else ():
+            run = Run(
+                name="",
+                framework=framework,
+                model=table["model"],
+                n_stamps=size,
+                seed=seed,
+                defects=tuple(defects),
+                variant=table.get("variant", ""),
+                options=tuple(table.get("options", ())),
+                data=table.get("data", ""),
+                sets=tuple(table.get("sets", plan["sets"])),
+            )
+            run = replace(run, name=run_name(run))
+            if runs.setdefault(run.name, run) != run:
+                raise UserError(f"two different runs are named {run.name}; give one of them a variant")
+            order.setdefault(run.name, (table.get("last", False), seeds.index(seed)))
     return sorted(runs.values(), key=lambda run: order[run.name])
+
+
+def runs_of_all(plan: dict) -> dict[str, Run]:
+    """Runs of all profiles by name."""
+    return {run.name: run for profile in PROFILES for run in expand(plan, profile)}
 
 
 def run_name(run: Run) -> str:
     """Name of a run and of its directory."""
-    what = "+".join(run.defects) or "mended"
-    parts = [run.model, str(run.n_stamps), run.variant, what, run.framework, f"seed{run.seed}"]
+    mistakes = "+".join(run.defects) or "mended"
+    parts = [run.model, str(run.n_stamps), run.variant, mistakes, run.framework, f"seed{run.seed}"]
     return "-".join(part for part in parts if part)
 
 
@@ -151,185 +153,106 @@ def pending_commands(run: Run, folder: Path, sets: dict[str, Path]) -> list[list
         commands.append(train_command(run, str(folder), str(sets[run.data]) if run.data else ""))
     for name in run.sets:
         if name in sets and not (place / f"scores-{name}.json").exists():
-            commands.append(["score", str(sets[name]), "--run", str(place), "--out", str(place / f"scores-{name}.csv")])
+            command = ["score", str(sets[name]), "--run", str(place), "--out", str(place / f"scores-{name}.csv")]
+            # Twins are compared framework with framework.
+            commands.append(command + (["--engine", "torch"] if run.framework == "modern" else []))
     return commands
 
 
-def prepare_sets(plan: dict, folder: Path) -> dict[str, Path]:
+def prepare_sets(plan: dict, folder: Path, make: bool = True) -> dict[str, Path]:
     """Folders of the test sets and of the mocks that some runs train on; mocks are made where they are missing."""
-    found = {}
+    folders = {}
     for name, about in [*plan["sets"].items(), *plan["mocks"].items()]:
-        if "environment" in about:
-            named = os.environ.get(about["environment"])
-            if named:
-                found[name] = Path(named).resolve()
-            else:
-                print(f"study: {about['environment']} names no folder, so {name} stay unscored", file=sys.stderr)
-            continue
-        prior = replace(POPULATIONS[about.get("population", PRIOR.name)], **_tuples(about.get("prior", {})))
-        found[name] = make_mocks(folder / "data" / name, about["n_stamps"], about["seed"], prior, verbose=True)
-    return found
+        named = os.environ.get(about.get("environment", ""))
+        if "environment" not in about:
+            folders[name] = folder / "data" / name
+            changes: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in about.get("prior", {}).items()
+            }
+            prior = replace(POPULATIONS[about.get("population", PRIOR.name)], **changes)
+            if make:
+                make_mocks(folders[name], about["n_stamps"], about["seed"], prior, verbose=True)
+        elif named:
+            folders[name] = Path(named).resolve()
+        else:
+            print(f"study: {about['environment']} names no folder, so {name} stay unscored", file=sys.stderr)
+    return folders
 
 
-def _sets_at_hand(plan: dict) -> list[str]:
-    """Names of the test sets that can be made, or that the environment names a folder for."""
-    sets = plan["sets"].items()
-    return [name for name, about in sets if "environment" not in about or os.environ.get(about["environment"])]
+def jobs_of(runs: list[Run], folder: Path, sets: dict[str, Path]) -> list[runner.Job]:
+    """Runs that are not finished."""
+    left = {run: commands for run in runs if (commands := pending_commands(run, folder, sets))}
+    return [
+        runner.Job(run.name, run.framework, "experiments.runner", [run.framework, json.dumps(commands)], run.cost)
+        for run, commands in left.items()
+    ]
 
 
-def _tuples(prior: dict) -> dict:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in prior.items()}
+def steps_beside(plan: dict, folder: Path, sets: dict[str, Path]) -> Iterator[tuple[runner.Job, list[str]]]:
+    """What the page asks for beside the runs, and the files that each step makes.
 
-
-def work_through(runs: list[Run], folder: Path, sets: dict[str, Path], jobs: int, limit_s: float) -> list[str]:
-    """Carry out what is pending, `jobs` runs at a time; return the names of those that failed.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        After the running trainings have written their checkpoints.
+    In the plan `{study}`, `{NAME}` and `{data[RUN]}` stand for the folder of the study, of a set, and of the stamps
+    that a run was trained on; a word with `{set}`, and its `{path}`, is repeated for each test set.  Steps that ask
+    for what is not here are passed over.
     """
-    waiting = [run for run in runs if pending_commands(run, folder, sets)]
-    print(f"study: {len(runs)} runs, {len(runs) - len(waiting)} of them finished before", flush=True)
-    running: dict[subprocess.Popen, tuple[Run, float]] = {}
-    started, done_cost, failed, n_done = time.monotonic(), 0.0, [], 0
-    total_cost, n_waiting = sum(run.cost for run in waiting), len(waiting)
-    try:
-        while waiting or running:
-            late = time.monotonic() - started > limit_s
-            while waiting and len(running) < jobs and not late:
-                run = waiting.pop(0)
-                running[_start(run, folder, sets)] = (run, time.monotonic())
-            if late and not running:
-                print(f"study: the limit of time is reached; {len(waiting)} runs are left", flush=True)
-                break
-            time.sleep(0.5)
-            for process in [process for process in running if process.poll() is not None]:
-                run, since = running.pop(process)
-                n_done, done_cost = n_done + 1, done_cost + run.cost
-                spent = time.monotonic() - started
-                left = (total_cost - done_cost) * spent / done_cost
-                said = f"{time.monotonic() - since:.0f} s"
-                if process.returncode:
-                    failed.append(run.name)
-                    said = f"failed, see {folder / 'logs' / run.name}.log"
-                print(f"study: {n_done}/{n_waiting} {run.name}: {said}; about {_spell(left)} left", flush=True)
-    finally:
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        for process in running:
-            process.wait()
-    return failed
+    data = {path.parent.name: read_config(path.parent)["data"]["folder"] for path in folder.glob("*/config.json")}
+    tested = [name for name in plan["sets"] if name in sets]
+    places: dict[str, Any] = {"study": folder, "data": data, **sets}
 
+    def fill(words: list[str]) -> list[str]:
+        return [
+            word.format_map({**places, "set": name, "path": sets.get(name)})
+            for word in words
+            for name in (tested if "{set}" in word else [""])
+        ]
 
-def _start(run: Run, folder: Path, sets: dict[str, Path]) -> subprocess.Popen:
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
-    commands = json.dumps(pending_commands(run, folder, sets))
-    with open(folder / "logs" / f"{run.name}.log", "a") as log:
-        return subprocess.Popen(
-            [str(_python(run.framework)), str(HERE / "one_run.py"), run.framework, commands],
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONPATH": _packages(run.framework), "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C reaches this process only, which ends the others in its own time
-        )
-
-
-def work_beside(folder: Path, sets: dict[str, Path]) -> list[str]:
-    """What the page asks for beside the runs: probes of the gradient, the radial regression, maps; return failures."""
-    failed = []
-    for name, outputs, side, command in steps_beside(folder, sets):
-        if all((folder / output).exists() for output in outputs):
+    for step in plan.get("beside", ()):
+        try:
+            makes, arguments = fill(step["makes"]), fill(step["arguments"])
+        except KeyError:
             continue
-        print(f"study: {name}", flush=True)
-        (folder / "logs").mkdir(exist_ok=True)
-        with open(folder / "logs" / f"{Path(outputs[0]).stem}.log", "a") as log:
-            done = subprocess.run(
-                [str(_python(side)), str(HERE / command[0]), *map(str, command[1:])],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": _packages(side)},
-            )
-        if done.returncode:
-            failed.append(f"{name} (see {log.name})")
+        arguments = [f"reproduction.{step['script']}", *arguments]
+        yield runner.Job(step["name"], step["side"], "experiments", arguments), makes
+
+
+def work_beside(plan: dict, folder: Path, sets: dict[str, Path]) -> list[str]:
+    """Carry out the steps whose files are missing; return those that failed."""
+    failed = []
+    for job, makes in steps_beside(plan, folder, sets):
+        if not all((folder / name).exists() for name in makes):
+            print(f"study: {job.name}", flush=True)
+            try:
+                runner.run(job, folder / "logs", **runner.ONE_THREAD)
+            except UserError as error:
+                failed.append(str(error))
     return failed
 
 
-def steps_beside(folder: Path, sets: dict[str, Path]) -> Iterator[tuple[str, list[str], str, list]]:
-    """(Name, files it makes, interpreter, script and arguments) of each step."""
-    for side in ("legacy", "modern"):
-        for scaling in ("raw", "sigma"):
-            if "pics" in sets:
-                out = f"probe-{side}-pics{'' if scaling == 'raw' else '-mended'}.json"
-                command = ["probe.py", side, sets["pics"], folder / out, "--scaling", scaling]
-                yield f"the CNN of 2018 on the PICS mocks, {side}, {scaling}", [out], side, command
-    if "pics" in sets:
-        command = ["probe.py", "legacy", sets["pics"], folder / AGAIN, "--before", sets["pics"]]
-        yield "the CNN of 2018 fitted to the PICS mocks once more", [AGAIN], "legacy", command
-    large, small = (sorted(folder.glob(f"cnn-{size}-mended-modern-seed1/config.json")) for size in (20000, 200))
-    if large and small:
-        large_data, small_data = (read_config(found[0].parent)["data"]["folder"] for found in (large, small))
-        for seed in AFTER_SEEDS:
-            out = f"probe-modern-20000-after-200-seed{seed}.json"
-            command = ["probe.py", "modern", large_data, folder / out, "--before", small_data, "--seed", seed]
-            yield f"the CNN of 2018 on 20,000 mocks after 200, seed {seed}", [out], "modern", command
-    trained = sorted(folder.glob("*/config.json"))
-    default = [read_config(path.parent) for path in trained if path.parent.name.startswith("cnn-2000-mended-")]
-    if default:
-        named = [f"{name}={path}" for name, path in sets.items() if name != "quiet"]
-        cross = [part for name in ("mocks", "leak-controlled") for part in ("--cross-validate", name)]
-        command = ["radial.py", default[0]["data"]["folder"], folder / "radial", *named, *cross]
-        outputs = [f"radial/scores-{name}.json" for name in sets if name != "quiet"]
-        yield "a logistic regression on radial features", outputs, "modern", command
-    yield "occlusion maps", ["panels.npz"], "modern", ["gallery.py", folder]
-
-
-def _python(side: str) -> Path:
-    return ROOT / f".venv-{side}" / "bin" / "python"
-
-
-def _packages(side: str) -> str:
-    return os.pathsep.join(str(ROOT / name) for name in ("common", side))
-
-
-def _spell(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a profile; 0, or 1 where a run failed, 2 for a mistake, 130 where it was stopped."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("profile", choices=["quick", "full"])
-    parser.add_argument("--folder", help="run directories; by default runs/reproduction-PROFILE")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs at a time, one core each")
-    parser.add_argument("--limit-minutes", type=float, default=float("inf"), help="begin no run after this")
-    parser.add_argument("--list", action="store_true", help="only say what is left to do")
-    options = parser.parse_args(arguments)
-    folder = Path(options.folder or ROOT / "runs" / f"reproduction-{options.profile}").resolve()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        plan = read_plan()
-        runs = expand(plan, options.profile)
-        if options.list:
-            places = dict.fromkeys([*_sets_at_hand(plan), *plan["mocks"]], folder)
-            for run in runs:
-                print(run.name, "to do" if pending_commands(run, folder, places) else "finished")
-            return 0
-        folder.mkdir(parents=True, exist_ok=True)
-        sets = prepare_sets(plan, folder)
-        failed = work_through(runs, folder, sets, options.jobs, 60 * options.limit_minutes)
-        failed += work_beside(folder, sets)
-    except UserError as error:
-        print(f"study: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("study: stopped; the same command goes on with what is finished", file=sys.stderr)
-        return 130
+def work(profile: str, folder: str | None, jobs: int, limit_minutes: float, only_list: bool) -> int:
+    """Run a profile; 0, or 1 where a run failed."""
+    plan, place = read_plan(), Path(folder or runner.ROOT / "runs" / f"reproduction-{profile}").resolve()
+    runs = expand(plan, profile)
+    if not only_list:
+        place.mkdir(parents=True, exist_ok=True)
+    sets = prepare_sets(plan, place, make=not only_list)
+    left = jobs_of(runs, place, sets)
+    if only_list:
+        pending = {job.name for job in left}
+        print("\n".join(f"{run.name} {'to do' if run.name in pending else 'finished'}" for run in runs))
+        return 0
+    print(f"study: {len(runs)} runs, {len(runs) - len(left)} of them finished before", flush=True)
+    failed = runner.work_through("study", left, jobs, place / "logs", 60 * limit_minutes)
+    failed += work_beside(plan, place, sets)
     if failed:
         print(f"study: {len(failed)} runs failed: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+    return int(bool(failed))
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+OPTIONS: dict[str, dict[str, Any]] = {
+    "profile": {"choices": PROFILES},
+    "--folder": {"help": "run directories; by default runs/reproduction-PROFILE"},
+    "--jobs": {"type": int, "default": len(os.sched_getaffinity(0)), "help": "runs at a time, one core each"},
+    "--limit-minutes": {"type": float, "default": float("inf"), "help": "begin no run after this"},
+    "--list": {"action": "store_true", "dest": "only_list", "help": "only say what is left to do"},
+}
+main = partial(runner.carry_out, "study", __doc__, OPTIONS, work)

@@ -1,19 +1,19 @@
 """Write the model card from what was measured.
 
-card.py RESULTS OUT.md
+    python -m experiments shipped.card RESULTS OUT.md
 
 The words stand in card.md.jinja.
 """
 
-import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from measure import EASY, FALSE_POSITIVE_RATE
-from script import carry_out, out_file
 
+from experiments.runner import carry_out, out_file
+from experiments.shipped.measure import EASY, FALSE_POSITIVE_RATE
 from lens_common.data.quality import THRESHOLDS, describe_filter
 from lens_common.errors import UserError
 from lens_modern.realism.features import FEATURES
@@ -24,7 +24,7 @@ NAMES = {"resnet": "ResNet", "cnn": "CNN"}
 SETS = {"mocks": "mocks", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
 
 
-def write_card(folder: Path, out: Path) -> Path:
+def write_card(results: Path, out: Path) -> Path:
     """Write the page from every JSON file of a folder; return it.
 
     Raises
@@ -33,10 +33,11 @@ def write_card(folder: Path, out: Path) -> Path:
         If one is missing or damaged.
     """
     try:
-        measured = {name: json.loads((folder / f"{name}.json").read_text()) for name in PARTS}
-        measured["idiomatic"] = json.loads(table.read_text()) if (table := folder / "idiomatic.json").exists() else None
+        measured = {name: json.loads((results / f"{name}.json").read_text()) for name in PARTS}
+        table = results / "idiomatic.json"
+        measured["idiomatic"] = json.loads(table.read_text()) if table.exists() else None
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder} lacks a part of the card: {error}; run experiments/shipped/make.sh") from error
+        raise UserError(f"{results} lacks a part of the card: {error}; run experiments/shipped/make.sh") from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         undefined=jinja2.StrictUndefined,
@@ -76,16 +77,18 @@ def _failures(networks: dict[str, Any], model: str) -> str:
 def _snr_rows(networks: dict[str, Any]) -> list[list[str]]:
     """A row for each bin of S/N: the bin, then each network on each set of mocks; the bins are the same in all."""
     columns = [networks[model]["sets"][name]["by_snr"] for model in NAMES for name in ("mocks", "leak-controlled")]
-    rows = []
-    for bins in zip(*columns, strict=True):
-        cells = [f"{share(row['strict'])} of {row['strict']['n']}" for row in bins]
-        rows.append([f"{bins[0]['from']:g} to {bins[0]['to']:g}", *cells])
-    return rows
+    return [
+        [
+            f"{bins[0]['from']:g} to {bins[0]['to']:g}",
+            *(f"{share(row['strict'])} of {row['strict']['n']}" for row in bins),
+        ]
+        for bins in zip(*columns, strict=True)
+    ]
 
 
-def share(found: dict[str, Any]) -> str:
+def share(estimate: dict[str, Any]) -> str:
     """A share with its interval."""
-    return f"{found['share']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+    return f"{estimate['share']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
 
 
 def interval(metrics: dict[str, Any]) -> str:
@@ -93,14 +96,4 @@ def interval(metrics: dict[str, Any]) -> str:
     return f"{metrics['auroc']:.3f} [{metrics['auroc_low']:.3f}, {metrics['auroc_high']:.3f}]"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the card; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("results", type=Path)
-    parser.add_argument("out", type=out_file)
-    options = parser.parse_args(arguments)
-    return carry_out("card", lambda: write_card(options.results, options.out))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = partial(carry_out, "card", __doc__, {"results": {"type": Path}, "out": {"type": out_file}}, write_card)

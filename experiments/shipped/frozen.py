@@ -1,21 +1,22 @@
 """The frozen test sets: mocks that stay the same when the prior changes.
 
-    frozen.py            make them where they are missing, and say whether they are what they were
-    frozen.py freeze     write frozen.json anew, from today's prior
+    python -m experiments shipped.frozen           make those that are missing, and say whether all are what they were
+    python -m experiments shipped.frozen freeze    write frozen.json anew, from today's prior
 
 `frozen.json` holds the whole prior of each set, the seed, and what came out: the SHA-256 of the data set, which the
 last bits of other libraries and processors can change, and the mean and the brightest pixel of the first stamps of
 each class, which they cannot.
 """
 
-import argparse
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from script import carry_out, pics_mocks
 
+from experiments.runner import carry_out, pics_mocks
 from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.files import cache_folder, exclusive, write_json
@@ -51,7 +52,7 @@ def frozen_set(name: str) -> Stamps:
     if not np.allclose(sample(record["seed"], prior), record["sample"], rtol=0, atol=TOLERANCE_COUNTS):
         raise UserError(
             f"the simulator no longer makes the frozen set {name}: figures of before cannot be compared with new ones; "
-            "mend the simulator, or freeze new sets with `experiments/shipped/frozen.py freeze` and measure again"
+            "mend the simulator, or freeze new sets (`python -m experiments shipped.frozen freeze`) and measure again"
         )
     folder = cache_folder("mocks") / f"frozen-{name}-{record['hash'][:12]}-v{SIMULATOR_VERSION}"
     with exclusive(folder.with_suffix(".lock"), wait=True):
@@ -61,14 +62,14 @@ def frozen_set(name: str) -> Stamps:
 
 def test_sets() -> dict[str, Stamps]:
     """All sets that figures are measured on, by name: the frozen ones and the PICS mocks."""
-    return {name: frozen_set(name) for name in POPULATIONS} | {"pics": pics_mocks()}
+    return {name: frozen_set(name) for name in POPULATIONS} | {"pics": load_stamps(pics_mocks(), verbose=True)}
 
 
 def read_prior(stored: dict) -> Prior:
     """A prior from its JSON."""
-    nested = {"lens_source": SourcePopulation, "nonlens_source": SourcePopulation}
-    nested |= {"lens_field": FieldPopulation, "nonlens_field": FieldPopulation}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    nested: dict[str, Any] = dict.fromkeys(("lens_source", "nonlens_source"), SourcePopulation)
+    nested |= dict.fromkeys(("lens_field", "nonlens_field"), FieldPopulation)
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     return Prior(**{key: nested[key](**value) if key in nested else value for key, value in values.items()})
 
 
@@ -99,24 +100,15 @@ def freeze() -> None:
     write_json(RECORD, record)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Make or freeze the sets; 0, or 2 where they are not what they were."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", nargs="?", choices=["make", "freeze"], default="make")
-    what = parser.parse_args(arguments).what
-
-    def work() -> str:
-        if what == "freeze":
-            freeze()
-        record = json.loads(RECORD.read_text())
-        sets = {name: frozen_set(name) for name in POPULATIONS}
-        same = {True: "the same bits", False: "the same but for last bits"}
-        return "; ".join(
-            f"{data.folder}: {same[data.data_hash == record[name]['hash']]}" for name, data in sets.items()
-        )
-
-    return carry_out("frozen", work)
+def work(verb: str) -> str:
+    """Make or freeze the sets, and say whether they are what they were."""
+    if verb == "freeze":
+        freeze()
+    record = json.loads(RECORD.read_text())
+    same = {True: "the same bits", False: "the same but for last bits"}
+    sets = {name: frozen_set(name) for name in POPULATIONS}
+    return "; ".join(f"{data.folder}: {same[data.data_hash == record[name]['hash']]}" for name, data in sets.items())
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+OPTIONS = {"verb": {"nargs": "?", "choices": ["make", "freeze"], "default": "make"}}
+main = partial(carry_out, "frozen", __doc__, OPTIONS, work)

@@ -1,34 +1,31 @@
 """What helps beyond the faithful recipe: train the networks of idiomatic.toml, and score the frozen sets with each row.
 
-idiomatic.py OUT.json
+    python -m experiments shipped.idiomatic OUT.json
 
 A run that is finished is not trained again.  A row means the logits of its runs, calibrated as `ship.py` does, and,
 where it says so, of the eight turns and flips of each stamp.
 """
 
-import argparse
-import subprocess
 import sys
+import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomllib
-from frozen import test_sets
-from scipy.special import expit, logit
-from script import carry_out, out_file
-from ship import SMALLEST, fit_calibration
+from scipy.special import expit
 
-from lens_common.cli.commands import restore_run
+from experiments import runner
+from experiments.shipped.frozen import test_sets
+from experiments.shipped.ship import fit_calibration, logits_of
 from lens_common.data.stamps import Stamps
-from lens_common.errors import UserError
 from lens_common.files import write_json
 from lens_common.scores.metrics import evaluate_scores
-from lens_modern import backend
+from lens_modern import LensClassifier, backend
 from lens_modern.report.figures import calibration_error
 
-HERE = Path(__file__).resolve().parent
-RUNS = HERE.parents[1] / "runs" / "models"
+PLAN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+RUNS = runner.ROOT / "runs" / "models"
 KEPT = ("auroc", "auroc_low", "auroc_high", "tpr_at_fpr_0.01")
 
 
@@ -40,61 +37,48 @@ def dihedral(stamps: np.ndarray, which: int) -> np.ndarray:
 
 def mean_logit(scores: np.ndarray) -> np.ndarray:
     """Probability (N,) of the mean logit of some scores (k, N)."""
-    return expit(logit(np.clip(scores, SMALLEST, 1 - SMALLEST)).mean(axis=0))
+    return expit(logits_of(scores).mean(axis=0))
 
 
-def measure(plan: dict[str, Any]) -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Metrics of each row on each set, ready for JSON."""
     sets = test_sets()
-    known: dict[tuple[str, str], np.ndarray] = {}
     rows = []
-    for row in plan["rows"]:
+    for row in PLAN["rows"]:
         print(f"idiomatic: {row['what']}", file=sys.stderr, flush=True)
-        found = {"what": row["what"], "sets": {}}
+        figures: dict[str, dict[str, Any]] = {}
         for name, data in sets.items():
-            parts = [_scores(run, name, data, known)[: 8 if row.get("flips") else 1] for run in row["runs"]]
+            parts = [_scores(run, name, data)[: 8 if row.get("flips") else 1] for run in row["runs"]]
             scores = mean_logit(np.concatenate(parts))
             metrics = evaluate_scores(data.labels == 1, scores)
-            found["sets"][name] = {key: metrics[key] for key in KEPT}
-            found["sets"][name]["calibration_error"] = calibration_error(data.labels == 1, scores)
-        rows.append(found)
-    return {"rows": rows, "trainings": {name: " ".join(run) for name, run in plan["runs"].items()}}
+            figures[name] = {key: metrics[key] for key in KEPT}
+            figures[name]["calibration_error"] = calibration_error(data.labels == 1, scores)
+        rows.append({"what": row["what"], "sets": figures})
+    return {"rows": rows, "trainings": {name: " ".join(run) for name, run in PLAN["runs"].items()}}
 
 
-def _scores(run: str, name: str, data: Stamps, known: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
+_SCORED: dict[tuple[str, str], np.ndarray] = {}  # a run takes part in several rows
+
+
+def _scores(run: str, name: str, data: Stamps) -> np.ndarray:
     """Calibrated scores (8, N) of a run for the eight turns and flips."""
-    if (run, name) not in known:
-        estimator, _ = restore_run(backend, str(RUNS / run))
+    if (run, name) not in _SCORED:
+        estimator = LensClassifier.load(RUNS / run)
         scores = np.stack([estimator.predict_proba(dihedral(data.pixels, k))[:, 1] for k in range(8)])
         slope, intercept = fit_calibration(RUNS / run)
-        known[run, name] = expit(slope * logit(np.clip(scores, SMALLEST, 1 - SMALLEST)) + intercept)
-    return known[run, name]
+        _SCORED[run, name] = expit(slope * logits_of(scores) + intercept)
+    return _SCORED[run, name]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Train and measure; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=out_file)
-    out = parser.parse_args(arguments).out
-    plan = tomllib.loads((HERE / "idiomatic.toml").read_text())
-
-    def work() -> Path:
-        for name, options in plan["runs"].items():
-            command = [
-                str(HERE.parents[1] / ".venv-modern/bin/lens-modern"),
-                "train",
-                *options,
-                "--out",
-                str(RUNS / name),
-            ]
-            if not (RUNS / name / "metrics.json").exists() and subprocess.run(command).returncode:
-                raise UserError(f"the training of {name} failed; the lines above say why")
-        backend.prepare(device="cpu")
-        write_json(out, measure(plan))
-        return out
-
-    return carry_out("idiomatic", work)
+def work(out: Path) -> Path:
+    """Train what is not trained yet, and measure."""
+    for name, options in PLAN["runs"].items():
+        if not (RUNS / name / "metrics.json").exists():
+            arguments = ["train", *options, "--out", RUNS / name]
+            runner.run(runner.Job(f"the training of {name}", "modern", "lens_modern.cli", arguments))
+    backend.prepare(device="cpu")
+    write_json(out, measure())
+    return out
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = partial(runner.carry_out, "idiomatic", __doc__, {"out": {"type": runner.out_file}}, work)

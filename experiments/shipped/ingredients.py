@@ -1,19 +1,20 @@
 """Which parts of the prior bring the mocks close to the PICS mocks: each left out in turn, judged by the forest.
 
-ingredients.py OUT.json
+    python -m experiments shipped.ingredients OUT.json
 
 An AUROC of 0.5 says that the forest cannot tell a class of these mocks from that of the PICS mocks, which
 LENS_PICS_MOCKS names.
 """
 
-import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from script import carry_out, out_file, pics_mocks
 
+from experiments.runner import carry_out, out_file, pics_mocks
+from lens_common.data.stamps import load_stamps
 from lens_common.files import write_json
 from lens_common.mocks.prior import PRIOR, FieldPopulation, Prior, SourcePopulation
 from lens_common.mocks.simulator import simulate_stamp
@@ -56,11 +57,11 @@ PILOT = replace(
 
 def measure() -> list[dict[str, Any]]:
     """One row a variant of the prior: AUROC of each class with its interval, and the three most telling features."""
-    data = pics_mocks()
+    data = load_stamps(pics_mocks(), verbose=True)
     reference = {name: measure_features(data.pixels[data.labels == is_lens]) for name, is_lens in CLASSES.items()}
     variants = [("the pilot's numbers instead", PILOT, tuple(CLASSES))]
     variants += [(what, replace(PRIOR, **changes), classes) for what, (changes, classes) in INGREDIENTS.items()]
-    rows = []
+    rows: list[dict[str, Any]] = []
     with progress_bar("ingredients", sum(len(classes) for *_, classes in variants), "forest") as bar:
         for what, prior, classes in variants:
             rows.append({"left_out": what, "classes": {}})
@@ -82,26 +83,15 @@ def judge(reference: np.ndarray, prior: Prior, is_lens: bool) -> dict[str, Any]:
 
 
 def _as_line(row: dict[str, Any]) -> str:
-    cells = []
-    for name in CLASSES:
-        found = row["classes"].get(name)
-        text = "{auroc:.3f} [{auroc_low:.3f}, {auroc_high:.3f}]".format(**found) if found else "does not hold it"
-        cells.append(f"{name} {text:22}")
+    cell = "{auroc:.3f} [{auroc_low:.3f}, {auroc_high:.3f}]"
+    cells = [f"{name} {cell.format(**verdict)}" for name, verdict in row["classes"].items()]
     return f"{row['left_out']:30}" + "  ".join(cells)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=out_file)
-    out = parser.parse_args(arguments).out
-
-    def work() -> Path:
-        write_json(out, {"seed": SEED, "mocks_of_each_class": N_MOCKS, "rows": measure()})
-        return out
-
-    return carry_out("ingredients", work)
+def work(out: Path) -> Path:
+    """Measure, and write it down."""
+    write_json(out, {"seed": SEED, "mocks_of_each_class": N_MOCKS, "rows": measure()})
+    return out
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = partial(carry_out, "ingredients", __doc__, {"out": {"type": out_file}}, work)

@@ -7,16 +7,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 python=.venv-modern/bin/python
-export PYTHONPATH=common:modern
+export PYTHONPATH=.:common:modern
 
 if [ "${1:-}" != card ]; then
   for model in resnet cnn; do
-    read -ra recipe < "models/$model.txt"
+    read -ra recipe < "experiments/shipped/$model.txt"
     .venv-modern/bin/lens-modern train "${recipe[@]}" --out "runs/models/$model"
-    "$python" experiments/shipped/ship.py "runs/models/$model"
+    "$python" -m experiments shipped.ship "runs/models/$model"
   done
-  "$python" experiments/shipped/measure.py results/models/networks.json
-  "$python" experiments/shipped/ingredients.py results/models/ingredients.json
-  "$python" experiments/shipped/idiomatic.py results/models/idiomatic.json
+  "$python" -m experiments shipped.measure results/models/networks.json
+  "$python" -m experiments shipped.ingredients results/models/ingredients.json
+  "$python" -m experiments shipped.idiomatic results/models/idiomatic.json
 fi
-"$python" experiments/shipped/card.py results/models docs/model-card.md
+"$python" -m experiments shipped.card results/models docs/model-card.md

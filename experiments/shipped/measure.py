@@ -1,37 +1,33 @@
 """Measure the networks that come with the package; every figure of the model card comes from here.
 
-measure.py OUT.json
+    python -m experiments shipped.measure OUT.json
 
 Sets: the frozen mocks, the frozen leak-controlled mocks, and the PICS mocks where LENS_PICS_MOCKS names them.
 """
 
-import argparse
-import csv
-import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from frozen import test_sets
-from oddities import oddities
-from script import carry_out, out_file
 
-from lens_common.cli.commands import restore_run
+from experiments.runner import Job, carry_out, out_file, run
+from experiments.shipped.frozen import test_sets
+from experiments.shipped.oddities import oddities
 from lens_common.data.catalogue import read_catalogue
 from lens_common.data.quality import THRESHOLDS, flag_stamps, measure_quality
 from lens_common.data.stamps import Stamps
-from lens_common.files import write_json
-from lens_common.learning.presets import MODELS
+from lens_common.files import read_csv, write_json
+from lens_common.learning.models import MODELS
 from lens_common.progress import progress_bar
-from lens_common.runs import SHIPPED, describe_environment, model_hash, read_config
+from lens_common.runs import SHIPPED, describe_environment, read_config
 from lens_common.scores.metrics import evaluate_scores, roc
-from lens_modern import backend
+from lens_modern import backend, load_shipped
 from lens_modern.report.figures import Figure, calibration_error, draw_completeness, standalone
 from lens_modern.report.intervals import wilson
 
-ROOT = Path(__file__).resolve().parents[2]
 EDGES = {"einstein_radius": (0.0, 0.5, 1.0, 1.4, 2.0, 3.5), "snr": (0.0, 5.0, 10.0, 20.0, 40.0, 1000.0)}
 # Of arXiv:1703.02642, abstract: 90 % of the lenses beyond both limits at a false positive rate of 1 %.
 EASY = {"einstein_radius": 1.4, "snr": 20.0}
@@ -45,7 +41,7 @@ def measure() -> tuple[dict[str, Any], Figure]:
     drawn = sets["mocks"]
     odd = oddities(drawn.pixels[drawn.labels == 1][:1000])
     scores = {model: _scores(model, sets) for model in MODELS}
-    found = {
+    figures = {
         "environment": describe_environment(backend.describe()),
         "sets": {
             name: {"n_stamps": len(data.ids), "n_lenses": int((data.labels == 1).sum()), "hash": data.data_hash}
@@ -54,12 +50,12 @@ def measure() -> tuple[dict[str, Any], Figure]:
         "oddities": {name: {"flagged": _share(_flagged(stamps))} for name, stamps in odd.items()},
         "networks": {model: _measure_network(model, sets, scores[model], odd) for model in MODELS},
     }
-    return found, _draw(sets, scores)
+    return figures, _draw(sets, scores)
 
 
 def _scores(model: str, sets: dict[str, Stamps]) -> dict[str, np.ndarray]:
     """Scores of each set, (N,)."""
-    estimator, _ = restore_run(backend, str(SHIPPED / model))
+    estimator = load_shipped(model)
     scores = {}
     with progress_bar(model, sum(len(data.ids) for data in sets.values()), "stamp") as bar:
         for name, data in sets.items():
@@ -71,10 +67,10 @@ def _scores(model: str, sets: dict[str, Stamps]) -> dict[str, np.ndarray]:
 def _measure_network(
     model: str, sets: dict[str, Stamps], scores: dict[str, np.ndarray], odd: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    estimator, weights = restore_run(backend, str(SHIPPED / model))
+    estimator = load_shipped(model)
     config = read_config(SHIPPED / model)
-    found = {
-        "model_hash": model_hash(weights, config["scaling"]),
+    figures = {
+        "model_hash": estimator.model_hash_,
         "settings": config["settings"],
         "data": config["data"],
         "sets": {name: _measure_set(data, scores[name]) for name, data in sets.items()},
@@ -83,20 +79,23 @@ def _measure_network(
     }
     for name, stamps in odd.items():
         values = estimator.predict_proba(stamps)[:, 1]
-        found["oddities"][name] = {"median": float(np.median(values)), "called": _share(values > 0.5)}
-    return found
+        figures["oddities"][name] = {"median": float(np.median(values)), "called": _share(values > 0.5)}
+    return figures
 
 
 def _measure_set(data: Stamps, scores: np.ndarray) -> dict[str, Any]:
     labels = data.labels == 1
-    found = {**evaluate_scores(labels, scores), "calibration_error": calibration_error(labels, scores)}
+    figures: dict[str, Any] = {
+        **evaluate_scores(labels, scores),
+        "calibration_error": calibration_error(labels, scores),
+    }
     catalogue = read_catalogue(data.folder)
     if "snr" not in catalogue.colnames:
-        return found
+        return figures
     strict = _strict_threshold(labels, scores)
     parameters = {key: np.asarray(catalogue[key], float) for key in EDGES}
     for key, edges in EDGES.items():
-        found[f"by_{key}"] = [
+        figures[f"by_{key}"] = [
             {
                 "from": low,
                 "to": high,
@@ -107,7 +106,7 @@ def _measure_set(data: Stamps, scores: np.ndarray) -> dict[str, Any]:
             if (inside := labels & (parameters[key] >= low) & (parameters[key] < high)).any()
         ]
     easy = labels & np.all([parameters[key] > limit for key, limit in EASY.items()], axis=0)
-    return {**found, "strict_threshold": strict, "easy": _share(scores[easy] >= strict)}
+    return {**figures, "strict_threshold": strict, "easy": _share(scores[easy] >= strict)}
 
 
 def _strict_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -133,8 +132,7 @@ def _draw(sets: dict[str, Stamps], scores: dict[str, dict[str, np.ndarray]]) -> 
 
 
 def _share(chosen: np.ndarray) -> dict[str, Any]:
-    found = wilson(int(np.sum(chosen)), len(chosen))
-    return {"n": len(chosen), "share": found.share, "low": found.low, "high": found.high}
+    return wilson(int(np.sum(chosen)), len(chosen)).row()
 
 
 def _flagged(stamps: np.ndarray) -> np.ndarray:
@@ -147,27 +145,17 @@ def _twins(model: str, folder: str, scores: np.ndarray) -> dict[str, Any]:
     """The same weights in the legacy interpreter: largest difference of a score."""
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "scores.csv"
-        command = [str(ROOT / ".venv-legacy/bin/lens-legacy"), "score", folder, "--model", model, "--out", str(out)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        with open(out, newline="") as file:
-            theirs = np.array([float(row["score"]) for row in csv.DictReader(file)])
+        run(Job("lens-legacy score", "legacy", "lens_legacy.cli", ["score", folder, "--model", model, "--out", out]))
+        theirs = np.array([float(row["score"]) for row in read_csv(out)])
     return {"n_stamps": len(scores), "largest_difference": float(np.abs(theirs - scores).max())}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=out_file)
-    out = parser.parse_args(arguments).out
-
-    def work() -> Path:
-        found, figure = measure()
-        write_json(out, found)
-        out.with_name("completeness.svg").write_text(standalone(figure))
-        return out
-
-    return carry_out("measure", work)
+def work(out: Path) -> Path:
+    """Measure, and write down and draw it."""
+    figures, drawing = measure()
+    write_json(out, figures)
+    out.with_name("completeness.svg").write_text(standalone(drawing))
+    return out
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = partial(carry_out, "measure", __doc__, {"out": {"type": out_file}}, work)

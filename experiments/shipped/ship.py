@@ -1,6 +1,6 @@
 """Put a trained network into the package: its weights and settings, without what is of one machine.
 
-ship.py RUN
+    python -m experiments shipped.ship RUN
 
 Its scores are calibrated on the validation fold, which it did not learn from: a slope and an intercept of the logit,
 taken into the weights of the last layer, so that no order of two stamps changes and both frameworks follow.
@@ -11,15 +11,15 @@ Platt 1999, "Probabilistic outputs for support vector machines"; Guo et al. 2017
 Gneiting & Raftery 2007, "Strictly proper scoring rules", section 3.1.
 """
 
-import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
-from script import carry_out
 from sklearn.linear_model import LogisticRegression
 
+from experiments.runner import carry_out
 from lens_common.errors import UserError
 from lens_common.files import read_csv, write_arrays, write_csv, write_json
 from lens_common.runs import SHIPPED, load_weights, read_config
@@ -54,6 +54,11 @@ def ship(run: Path) -> Path:
     return folder
 
 
+def logits_of(scores: np.ndarray) -> np.ndarray:
+    """Logits of scores in [0, 1], all finite."""
+    return logit(np.clip(scores, SMALLEST, 1 - SMALLEST))
+
+
 def fit_calibration(run: Path) -> tuple[float, float]:
     """Slope and intercept of the logits of the validation fold.
 
@@ -61,8 +66,7 @@ def fit_calibration(run: Path) -> tuple[float, float]:
     score: the likelihood weighs a few confident mistakes above all else, and can leave the others' scores off.
     """
     rows = [row for row in read_csv(run / "scores.csv") if row["fold"] == "validation"]
-    scores = np.array([float(row["score"]) for row in rows])
-    logits = logit(np.clip(scores, SMALLEST, 1 - SMALLEST))
+    logits = logits_of(np.array([float(row["score"]) for row in rows]))
     labels = np.array([row["is_lens"] == "1" for row in rows])
     likely = LogisticRegression(C=np.inf).fit(logits[:, None], labels)
     brier = minimize(lambda line: np.mean((expit(line[0] * logits + line[1]) - labels) ** 2), (1, 0))
@@ -77,13 +81,4 @@ def calibrated(weights: dict[str, np.ndarray], slope: float, intercept: float) -
     return {**weights, "dense.weight": slope * weights["dense.weight"], "dense.bias": bias}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Ship a run; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path)
-    run = parser.parse_args(arguments).run
-    return carry_out("ship", lambda: ship(run))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = partial(carry_out, "ship", __doc__, {"run": {"type": Path}}, ship)

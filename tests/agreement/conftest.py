@@ -1,14 +1,10 @@
 """Fresh runs of both twins, each trained once for all tests, from stored seeds."""
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "agreement"))
-
-import agreement  # noqa: E402
+from experiments.agreement import agreement
 
 SEEDS = {"resnet": (1,), "cnn": (1, 2)}
 

@@ -4,10 +4,10 @@ import csv
 import json
 from dataclasses import replace
 
-import agreement
 import numpy as np
 import pytest
 
+from experiments.agreement import agreement
 from lens_common.errors import UserError
 
 from .conftest import SEEDS

@@ -4,13 +4,13 @@ import json
 import re
 import shutil
 
-import frozen
 import numpy as np
 import pytest
-from idiomatic import dihedral, mean_logit
 from scipy.special import expit
-from ship import fit_calibration
 
+from experiments.shipped import frozen
+from experiments.shipped.idiomatic import dihedral, mean_logit
+from experiments.shipped.ship import fit_calibration
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.files import write_csv

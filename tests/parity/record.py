@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from lens_common.learning.augmentation import augment
+from lens_common.learning.models import network_class
 from lens_common.learning.protocol import NetworkShape
 
 LEARNING_RATE = 1e-3
@@ -83,12 +84,11 @@ def main(arguments=None):
     if options.trap:
         sys.path.insert(0, str(Path(__file__).parent))
         importlib.import_module("traps").TRAPS[options.trap]()
-    module = importlib.import_module(f"lens_{options.side}.{options.model}")
     with np.load(options.batches) as stored:
         stamps, labels = (stored[name].astype(options.dtype) for name in ("stamps", "labels"))  # (steps, N, ...)
     layers_of = globals()[f"layers_of_{options.side}"]
 
-    network = getattr(module, backend.NETWORKS[options.model])(NetworkShape(stamps.shape[2], stamps.shape[3]), 1)
+    network = network_class(options.model, options.side)(NetworkShape(stamps.shape[2], stamps.shape[3]), 1)
     written = {"losses": np.zeros(options.steps)}
 
     def write(prefix, arrays):

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +13,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from experiments.reproduction import page, study
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "experiments" / "reproduction"))
 
 # A run of the plan that takes seconds, with test sets of a few stamps.
 TINY_RUN = "cnn-200-mended-modern-seed1"
@@ -66,17 +66,13 @@ def stored_results():
 
 @pytest.fixture(scope="session")
 def tiny_study(tmp_path_factory):
-    """What `study.py` leaves of a plan of one run, really trained, and its status; what goes beside it is a stub."""
-    import study
-
+    """What `study.py` leaves of a plan of one run, really trained, and its status; nothing goes beside it."""
     folder = tmp_path_factory.mktemp("study")
     plan = folder / "plan.toml"
     plan.write_text(TINY_PLAN)
-    (folder / "panels.npz").write_bytes(b"")  # there are no twins to map
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "read_plan", lambda read=study.read_plan: read(plan))
         status = study.main(["quick", "--folder", str(folder), "--jobs", "1"])
-    (folder / "panels.npz").unlink()
     return folder, status
 
 
@@ -127,8 +123,6 @@ def helpers():
 @pytest.fixture(scope="session")
 def reproduction_page(stored_results, tmp_path_factory):
     """The page made of the stored runs."""
-    import page
-
     out = tmp_path_factory.mktemp("page") / "reproduction.html"
     assert page.main([str(stored_results), str(out)]) == 0
     return out

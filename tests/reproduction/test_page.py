@@ -8,13 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import forensics
-import ledger
 import numpy as np
-import page
 import pytest
-import stored
 import tomllib
+
+from experiments.reproduction import forensics, ledger, page, stored
 
 ROOT = Path(__file__).parents[2]
 LEGACY, MODERN = "cnn-2000-mended-legacy-seed1", "cnn-2000-mended-modern-seed1"
@@ -46,9 +44,9 @@ def test_the_same_runs_give_the_same_bytes_to_another_process(copy_runs, tmp_pat
     assert page.main([str(results), str(tmp_path / "one.html")]) == 0
     # Another order of sets and dicts, another clock, another language, another folder.
     elsewhere = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "1"}
-    packages = os.pathsep.join(str(ROOT / name) for name in ("common", "modern"))
+    packages = os.pathsep.join(str(ROOT / name) for name in ("", "common", "modern"))
     subprocess.run(
-        [sys.executable, ROOT / "experiments" / "reproduction" / "page.py", results, tmp_path / "b" / "two.html"],
+        [sys.executable, "-m", "experiments", "reproduction.page", results, tmp_path / "b" / "two.html"],
         env={**os.environ, **elsewhere, "PYTHONPATH": packages},
         cwd=tmp_path,
         check=True,
@@ -245,9 +243,13 @@ def test_the_cells_add_up_to_the_plan_and_to_the_stored_runs(numbers, stored_res
     # Beside the runs: a probe of each side and scaling, four of networks fitted before, the regression, the maps.
     assert len(numbers["tables"]["commands"]["rows"]) == n_stored + 4 + 4 + 1 + 1
     scripts = [
-        row["command"] for row in numbers["tables"]["commands"]["rows"] if "reproduction/" in row["command"][:14]
+        row["command"]
+        for row in numbers["tables"]["commands"]["rows"]
+        if row["command"].startswith("`python -m experiments")
     ]
-    assert [re.match(r"`reproduction/(\w+)", script)[1] for script in scripts] == ["probe"] * 8 + ["radial", "gallery"]
+    assert [re.match(r"`python -m experiments reproduction\.(\w+)", script)[1] for script in scripts] == [
+        "probe"
+    ] * 8 + ["radial", "gallery"]
 
 
 def test_each_reason_names_the_runs_that_it_rests_on(numbers, stored_results):

@@ -3,9 +3,9 @@
 import json
 
 import numpy as np
-import probe
 import pytest
 
+from experiments.reproduction import probe
 from lens_common.errors import UserError
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.scaling import make_scaling

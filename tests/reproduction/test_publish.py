@@ -8,9 +8,9 @@ import re
 import shutil
 
 import numpy as np
-import publish
 import pytest
 
+from experiments.reproduction import publish
 from lens_common.data.stamps import load_stamps
 from lens_common.scores.metrics import auroc
 from lens_common.scores.tables import read_scores

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-import radial
 
+from experiments.reproduction import radial
 from lens_common.errors import UserError
 from lens_common.scores.metrics import auroc, auroc_interval
 from lens_common.scores.tables import read_scores

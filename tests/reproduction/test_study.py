@@ -8,12 +8,14 @@ import signal
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import study
 
+from experiments import runner
+from experiments.reproduction import study
 from lens_common.errors import UserError
 
 PLAN = study.read_plan()
@@ -182,24 +184,23 @@ def test_mocks_of_the_study_that_are_not_here_are_passed_over_with_a_word(monkey
     ("seconds", "spelled"), [(0, "0 min"), (89, "1 min"), (3569, "59 min"), (3571, "1 h 0 min"), (9000, "2 h 30 min")]
 )
 def test_time_is_told_in_minutes_and_hours(seconds, spelled):
-    assert study._spell(seconds) == spelled
+    assert runner.spelled_time(seconds) == spelled
 
 
 def test_the_time_left_is_that_of_the_runs_left_at_the_pace_so_far(monkeypatch, tmp_path, capsys):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(
-        study,
+        runner,
         "time",
         SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda s: setattr(clock, "now", clock.now + 60)),
     )
-    monkeypatch.setattr(study, "_start", lambda *_: Ended())
+    monkeypatch.setattr(runner, "start", lambda *_, **__: Ended())
     runs = [study.Run(f"r{number}", "modern", "cnn", 200, number) for number in range(4)]
-    assert study.work_through(runs, tmp_path, {}, 1, float("inf")) == []
+    jobs = study.jobs_of(runs, tmp_path, {})
+    assert runner.work_through("study", jobs, 1, tmp_path / "logs") == []
     lines = capsys.readouterr().out.splitlines()
     # Four runs that cost the same, one at a time, a minute each.
-    assert lines == ["study: 4 runs, 0 of them finished before"] + [
-        f"study: {number}/4 r{number - 1}: 60 s; about {4 - number} min left" for number in (1, 2, 3, 4)
-    ]
+    assert lines == [f"study: {number}/4 r{number - 1}: 60 s; about {4 - number} min left" for number in (1, 2, 3, 4)]
 
 
 class Ended:
@@ -264,25 +265,29 @@ stamps = [200]
 seeds = [1, 2, 3]
 defects = [[]]
 sets = ["mocks", "pics"]
+[[beside]]
+name = "occlusion maps"
+side = "modern"
+script = "gallery"
+arguments = ["{study}"]
+makes = ["panels.npz"]
 """
 NAMES = [f"cnn-200-mended-{side}-seed{seed}" for seed in (1, 2, 3) for side in ("legacy", "modern")]
 
 
 @pytest.fixture
-def runner(monkeypatch, tmp_path):
+def begun_study(monkeypatch, tmp_path):
     """Begin `study.py` in a process of its own, with runs that pretend; it is ended with the test."""
     scripts, folder = tmp_path / "scripts", tmp_path / "study"
     scripts.mkdir()
-    (scripts / "one_run.py").write_text(PRETENDED)
+    (scripts / "runner.py").write_text(PRETENDED)
     (scripts / "gallery.py").write_text(PRETENDED_BESIDE)
     (scripts / "plan.toml").write_text(PRETENDED_PLAN)
     read_plan = study.read_plan
     monkeypatch.setattr(study, "read_plan", lambda: read_plan(scripts / "plan.toml"))
-    monkeypatch.setattr(study, "HERE", scripts)
-    monkeypatch.setattr(study, "_python", lambda side: Path(sys.executable))
-    monkeypatch.setattr(study, "steps_beside", _only_the_gallery)
+    monkeypatch.setattr(runner, "command", partial(_pretended_command, scripts))
     quick = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(0.01))
-    monkeypatch.setattr(study, "time", quick)
+    monkeypatch.setattr(runner, "time", quick)
     for name in ("PRETENDED_MOCKS", "PRETENDED_PICS"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
@@ -310,8 +315,9 @@ def runner(monkeypatch, tmp_path):
             one.kill_all()
 
 
-def _only_the_gallery(folder, sets):
-    yield "occlusion maps", ["panels.npz"], "modern", ["gallery.py", folder]
+def _pretended_command(scripts, job):
+    name, arguments = ("gallery", job.arguments[1:]) if job.module == "experiments" else ("runner", job.arguments)
+    return [sys.executable, str(scripts / f"{name}.py"), *map(str, arguments)]
 
 
 class Begun:
@@ -366,106 +372,106 @@ PARTS = [
 FILES = {"epochs", "metrics.json", "scores-mocks.csv", "scores-mocks.json", "scores-pics.csv", "scores-pics.json"}
 
 
-def check_finished(runner):
+def check_finished(begun_study):
     """All files of every run are there, the epochs of each are those asked, and no part began again after its end."""
     for name in NAMES:
-        assert {path.name for path in (runner.folder / name).iterdir() if path.suffix != ".partial"} == FILES
-        assert (runner.folder / name / "epochs").read_text() == "x" * 5
-    notes = runner.notes()
+        assert {path.name for path in (begun_study.folder / name).iterdir() if path.suffix != ".partial"} == FILES
+        assert (begun_study.folder / name / "epochs").read_text() == "x" * 5
+    notes = begun_study.notes()
     for part in PARTS:
         after = notes[notes.index(f"end {part}") + 1 :] if f"end {part}" in notes else []
         assert f"begin {part}" in notes and f"begin {part}" not in after and f"end {part}" not in after
 
 
-def test_a_study_runs_to_its_end_and_does_nothing_the_second_time(runner):
-    first = runner.begin()
+def test_a_study_runs_to_its_end_and_does_nothing_the_second_time(begun_study):
+    first = begun_study.begin()
     assert first.wait() == 0
-    check_finished(runner)
+    check_finished(begun_study)
     assert first.said.splitlines()[0] == "study: 6 runs, 0 of them finished before"
     assert "study: occlusion maps" in first.said
-    before = runner.notes()
-    second = runner.begin()
+    before = begun_study.notes()
+    second = begun_study.begin()
     assert second.wait() == 0
-    assert second.said == "study: 6 runs, 6 of them finished before\n" and runner.notes() == before
+    assert second.said == "study: 6 runs, 6 of them finished before\n" and begun_study.notes() == before
 
 
-def test_a_study_goes_breadth_first_and_says_how_long_it_takes(runner):
-    begun = runner.begin("--jobs", "1")
+def test_a_study_goes_breadth_first_and_says_how_long_it_takes(begun_study):
+    begun = begun_study.begin("--jobs", "1")
     assert begun.wait() == 0
-    assert [note[12:] for note in runner.notes() if note.startswith("begin train")] == NAMES
+    assert [note[12:] for note in begun_study.notes() if note.startswith("begin train")] == NAMES
     lines = [re.sub(r"\d+ s;", "S s;", line) for line in begun.said.splitlines()[1:7]]
     assert lines == [f"study: {number}/6 {name}: S s; about 0 min left" for number, name in enumerate(NAMES, 1)]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_study_killed_anywhere_goes_on_where_it_was(runner, seed):
+def test_a_study_killed_anywhere_goes_on_where_it_was(begun_study, seed):
     when = random.Random(seed)
     finished = []
     for _ in range(4):
-        seen = len(runner.notes())
-        begun = runner.begin()
-        wait_until(lambda: len(runner.notes()) > seen or Path(begun.path).exists() and "occlusion" in begun.said)  # noqa: B023
+        seen = len(begun_study.notes())
+        begun = begun_study.begin()
+        wait_until(lambda: len(begun_study.notes()) > seen or Path(begun.path).exists() and "occlusion" in begun.said)  # noqa: B023
         time.sleep(when.uniform(0, 0.25))
         begun.kill_all()
-        finished.append({path: path.stat().st_mtime_ns for path in runner.folder.glob("*/*.json")})
-    assert runner.begin().wait() == 0
-    check_finished(runner)
+        finished.append({path: path.stat().st_mtime_ns for path in begun_study.folder.glob("*/*.json")})
+    assert begun_study.begin().wait() == 0
+    check_finished(begun_study)
     # What was whole at some time was not written again.
     for path, written in [entry for found in finished for entry in found.items()]:
         assert path.stat().st_mtime_ns == written, path
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_study_told_to_stop_ends_its_runs_says_so_and_goes_on_later(runner, monkeypatch, signum):
+def test_a_study_told_to_stop_ends_its_runs_says_so_and_goes_on_later(begun_study, monkeypatch, signum):
     monkeypatch.setenv("PACE", "0.5")  # seconds an epoch: to wait for the end of a run would take 2.5
-    begun = runner.begin()
-    wait_until(lambda: len(begun.children()) == 2 and len(runner.notes()) == 2)
+    begun = begun_study.begin()
+    wait_until(lambda: len(begun.children()) == 2 and len(begun_study.notes()) == 2)
     children = begun.children()
     os.kill(begun.process, signum)
     assert begun.wait() == 130
     assert begun.said.endswith("study: stopped; the same command goes on with what is finished\n")
     assert "Traceback" not in begun.said
     assert [number for number in children if Path(f"/proc/{number}").exists()] == []
-    assert [note for note in runner.notes() if note.startswith("end")] == []
+    assert [note for note in begun_study.notes() if note.startswith("end")] == []
     monkeypatch.delenv("PACE")
-    assert runner.begin().wait() == 0
-    check_finished(runner)
+    assert begun_study.begin().wait() == 0
+    check_finished(begun_study)
 
 
-def test_a_run_that_fails_is_named_and_the_others_go_on(runner, monkeypatch):
+def test_a_run_that_fails_is_named_and_the_others_go_on(begun_study, monkeypatch):
     monkeypatch.setenv("FAILING", "1")
-    begun = runner.begin()
+    begun = begun_study.begin()
     assert begun.wait() == 1
     bad = [name for name in NAMES if name.endswith("seed2")]
     last = begun.said.splitlines()[-1]
     assert last.startswith("study: 2 runs failed: ") and set(last[22:].split(", ")) == set(bad)
-    done = {path.parent.name for path in runner.folder.glob("*/metrics.json")}
+    done = {path.parent.name for path in begun_study.folder.glob("*/metrics.json")}
     assert done == set(NAMES) - set(bad)
     for name in bad:
-        log = runner.folder / "logs" / f"{name}.log"
+        log = begun_study.folder / "logs" / f"{name}.log"
         assert f"{name}: failed, see {log}; " in begun.said and log.read_text() == "the reason why it fails\n"
     monkeypatch.delenv("FAILING")
-    assert runner.begin().wait() == 0
-    check_finished(runner)
+    assert begun_study.begin().wait() == 0
+    check_finished(begun_study)
 
 
-def test_after_the_limit_no_run_begins_and_those_under_way_end(runner):
-    begun = runner.begin("--jobs", "1", "--limit-minutes", "0.001")  # 60 ms; a run takes 150
+def test_after_the_limit_no_run_begins_and_those_under_way_end(begun_study):
+    begun = begun_study.begin("--jobs", "1", "--limit-minutes", "0.001")  # 60 ms; a run takes 150
     assert begun.wait() == 0
     assert begun.said.splitlines()[2] == "study: the limit of time is reached; 5 runs are left"
-    assert [path.parent.name for path in runner.folder.glob("*/scores-pics.json")] == NAMES[:1]
+    assert [path.parent.name for path in begun_study.folder.glob("*/scores-pics.json")] == NAMES[:1]
 
 
-def test_a_list_says_what_is_left_and_does_nothing(runner):
+def test_a_list_says_what_is_left_and_does_nothing(begun_study):
     # The second is trained, the third has scored its sets too.
     for name, files in ((NAMES[1], ["metrics.json"]), (NAMES[2], sorted(FILES))):
-        (runner.folder / name).mkdir(parents=True)
+        (begun_study.folder / name).mkdir(parents=True)
         for file in files:
-            (runner.folder / name / file).touch()
-    begun = runner.begin("--list")
+            (begun_study.folder / name / file).touch()
+    begun = begun_study.begin("--list")
     assert begun.wait() == 0
     assert begun.said.splitlines() == [f"{name} {'finished' if name == NAMES[2] else 'to do'}" for name in NAMES]
-    assert runner.notes() == [] and not (runner.folder / "logs").exists()
+    assert begun_study.notes() == [] and not (begun_study.folder / "logs").exists()
 
 
 def test_a_plan_that_asks_for_what_is_not_known_ends_in_one_sentence(monkeypatch, tmp_path, capsys):
