@@ -163,6 +163,10 @@ def spelled_time(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
+def _take_one_thread() -> None:
+    os.environ.update(ONE_THREAD)
+
+
 def fill_table(
     path: Path, jobs: Sequence[Mapping[str, Any]], measure: Callable[[Any], Mapping[str, Any]], n_jobs: int = 2
 ) -> str:
@@ -182,7 +186,7 @@ def fill_table(
     keys = list(jobs[0])
     rows = {tuple(row[key] for key in keys): row for row in (read_csv(path) if path.exists() else ())}
     names = {tuple(map(str, job.values())): job for job in jobs}
-    pool = ProcessPoolExecutor(n_jobs, get_context("spawn"), os.environ.update, (ONE_THREAD,))
+    pool = ProcessPoolExecutor(n_jobs, get_context("spawn"), _take_one_thread)
     begun = {pool.submit(measure, job): name for name, job in names.items() if name not in rows}
     left = TimeLeft(1.0 for _ in begun)
     try:
