@@ -13,12 +13,8 @@ help:  ## list these verbs
 setup:  ## build .venv-legacy (Python 3.8) and .venv-modern (Python >= 3.11) where they are missing or outdated
 	@bash requirements/setup.sh legacy modern
 
-demo: setup  ## make mocks, train and evaluate both legacy networks, name the files written
-	@echo "demo: training the CNN, then the ResNet, on mocks made for them; results go to runs/demo/"
-	@$(LEGACY)/lens-legacy train --model cnn --preset demo --out runs/demo/cnn
-	@$(LEGACY)/lens-legacy train --model resnet --preset demo --out runs/demo/resnet
-	@echo "demo: the files written:"
-	@find runs/demo -type f -not -name '.*' | sort
+demo: setup  ## train both networks in both frameworks on the same mocks; ends with one page, runs/demo/report.html
+	@$(MODERN)/python -m experiments demo
 
 test: setup  ## run every test in both interpreters
 	@bash tests/run.sh

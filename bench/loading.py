@@ -14,10 +14,10 @@ import numpy as np
 from astropy.io import fits
 
 from bench.measure import Entry, alternate, entry
-from experiments.runner import made_mocks
 from lens_common.data.catalogue import find_stamps
 from lens_common.data.stamps import load_stamps
 from lens_common.files import cache_folder
+from lens_common.trials import default_mocks
 
 RUNS = 3
 N_STAMPS, N_STUDY = 20_000, 2_000
@@ -63,7 +63,7 @@ def peak_megabytes(folder: Path, workers: int) -> float:
 
 def measure() -> list[Entry]:
     """The loader on one and two cores, astropy, and the notebook."""
-    folders = {n_stamps: made_mocks(n_stamps, 1) for n_stamps in (N_STAMPS, N_STUDY)}
+    folders = {n_stamps: default_mocks(n_stamps, 1) for n_stamps in (N_STAMPS, N_STUDY)}
     paths = {n: [str(folder / file.path) for file in find_stamps(folder)] for n, folder in folders.items()}
     arrays = N_STAMPS * 45 * 45 * 4 / 2**20
     peaks = {workers: peak_megabytes(folders[N_STAMPS], workers) for workers in (1, 2)}

@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.reproduction.stored import read_study
-from experiments.runner import ROOT, made_mocks
+from experiments.runner import ROOT
 from lens_common.data.catalogue import read_catalogue
 from lens_common.data.stamps import load_stamps
 from lens_common.scores.metrics import auroc, roc
+from lens_common.trials import default_mocks
 
 PICTURE = ROOT / "docs/picture.png"
 N_MOCKS, SEED, N_SHOWN = 200, 18, 3
@@ -22,7 +23,7 @@ RUNS = {
 
 def brightest(is_lens: int) -> np.ndarray:
     """Stamps (N_SHOWN, H, W) of one class, over their noise: the lenses of wide rings, the non-lenses of the centre."""
-    folder = made_mocks(N_MOCKS, SEED)
+    folder = default_mocks(N_MOCKS, SEED)
     data, entries = load_stamps(folder), {row["id"]: row for row in read_catalogue(folder)}
     rows = np.flatnonzero(data.labels == is_lens)
     wide = [i for i in rows if not is_lens or entries[data.ids[i]]["einstein_radius"] > 1.1]

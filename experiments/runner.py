@@ -26,10 +26,8 @@ import numpy as np
 
 from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
-from lens_common.files import cache_folder, read_csv, write_csv
+from lens_common.files import read_csv, write_csv
 from lens_common.learning.scaling import make_scaling
-from lens_common.mocks.prior import PRIOR, prior_hash
-from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDES = ("legacy", "modern")
@@ -251,12 +249,6 @@ def out_file(path: str) -> Path:
     """Take the argument that names the file to write, and make its folder before the hours of work."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return Path(path)
-
-
-def made_mocks(n_stamps: int, seed: int) -> Path:
-    """Folder of mocks of the prior of today, made once; `train` finds its own there too."""
-    folder = cache_folder("mocks") / f"{n_stamps}-seed{seed}-{prior_hash(PRIOR)}-v{SIMULATOR_VERSION}"
-    return make_mocks(folder, n_stamps, seed, verbose=True)
 
 
 def pics_mocks() -> Path:

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from experiments.agreement.agreement import make_data
-from experiments.runner import ROOT, carry_out, fill_table, made_mocks, pics_mocks, scaled, shuffled
+from experiments.runner import ROOT, carry_out, fill_table, pics_mocks, scaled, shuffled
 from lens_common.learning.models import MODELS
 from lens_common.learning.presets import PRESETS
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.training import TrainingData, predict_in_batches, train_network
 from lens_common.scores.metrics import auroc
+from lens_common.trials import default_mocks
 from lens_modern import backend, idiomatic
 
 PLAN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
@@ -33,7 +34,7 @@ ROWS = {row["exchanged"]: row for row in PLAN["rows"]}
 def load() -> tuple[TrainingData, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """What is trained on, and the scaled stamps and labels of each test set."""
     mocks = PLAN["mocks"]
-    stamps, labels = scaled(shuffled(made_mocks(mocks["n_stamps"], mocks["seed"]), 0), "sigma")
+    stamps, labels = scaled(shuffled(default_mocks(mocks["n_stamps"], mocks["seed"]), 0), "sigma")
     held, learned = slice(mocks["n_validation"]), slice(mocks["n_validation"], None)
     with np.load(make_data()) as stored:
         tested = {"mocks": (stored["test_stamps"], stored["test_labels"])}

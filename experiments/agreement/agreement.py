@@ -28,7 +28,6 @@ from experiments.runner import (
     Job,
     carry_out,
     fill_table,
-    made_mocks,
     module_of_tests,
     run,
     scaled,
@@ -41,6 +40,7 @@ from lens_common.mocks.writer import SIMULATOR_VERSION
 from lens_common.runs import describe_environment
 from lens_common.scores.comparison import bootstrap_difference, delong_test, equivalence_over_seeds
 from lens_common.scores.metrics import auroc
+from lens_common.trials import default_mocks
 
 HERE = Path(__file__).resolve().parent
 STORED = ROOT / "results/agreement"
@@ -80,7 +80,7 @@ def make_data() -> Path:
         arrays = {}
         for prefix in ("", "test_"):
             seed = plan[f"{prefix}seed"]
-            data = shuffled(made_mocks(plan[f"{prefix}mocks"], seed), seed)
+            data = shuffled(default_mocks(plan[f"{prefix}mocks"], seed), seed)
             arrays[f"{prefix}stamps"], arrays[f"{prefix}labels"] = scaled(data, plan["scaling"])
             arrays[f"{prefix}ids"] = data.ids.astype(str)
             arrays[f"{prefix}sums"] = data.pixels.sum(axis=(1, 2, 3), dtype=np.float64)

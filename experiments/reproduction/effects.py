@@ -13,11 +13,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from experiments.runner import carry_out, fill_table, made_mocks, out_file, scaled, shuffled
+from experiments.runner import carry_out, fill_table, out_file, scaled, shuffled
 from lens_common.learning.presets import PRESETS
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.training import TrainingData, predict_in_batches, train_network
 from lens_common.scores.metrics import evaluate_scores
+from lens_common.trials import default_mocks
 from lens_modern import backend, idiomatic
 
 PLAN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
@@ -45,7 +46,7 @@ def measure(job: dict[str, Any]) -> dict[str, str]:
     kind: Any = {"resnet": idiomatic.IdiomaticResNet, "cnn": idiomatic.IdiomaticCNN}[table["model"]]
     network = kind(NetworkShape(), job["seed"], ingredients)
     (stamps, labels), (test_stamps, test_labels) = (
-        scaled(shuffled(made_mocks(**PLAN[name]), PLAN[name]["seed"]), settings.scaling) for name in MOCKS
+        scaled(shuffled(default_mocks(**PLAN[name]), PLAN[name]["seed"]), settings.scaling) for name in MOCKS
     )
     data = TrainingData(stamps, labels, stamps[:0], labels[:0])
     history = train_network(network, data, settings, job["seed"])
@@ -61,7 +62,7 @@ def measure(job: dict[str, Any]) -> dict[str, str]:
 def work(out: Path, jobs_at_a_time: int) -> str:
     """Make the mocks, then measure what the table lacks."""
     for name in MOCKS:
-        made_mocks(**PLAN[name])
+        default_mocks(**PLAN[name])
     return fill_table(out, jobs(), measure, jobs_at_a_time)
 
 

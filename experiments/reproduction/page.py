@@ -19,6 +19,7 @@ from experiments.reproduction.ledger import ledger_table, statuses
 from experiments.reproduction.stored import CNN_2000_2018, CNN_2018, RESNET_2018, Study, in_pairs, read_study, say
 from experiments.reproduction.study import read_plan, steps_beside
 from experiments.runner import ROOT, SIDES, carry_out
+from lens_common.data.noise import SIGMA_PER_MAD
 from lens_common.errors import UserError
 from lens_common.files import replacing
 from lens_modern.report.figures import Figure, draw_growth, draw_histories, standalone
@@ -229,7 +230,7 @@ def panels(study: Study) -> Panels | None:
 def _panel(study: Study, row: dict[str, np.ndarray]) -> Panel:
     """One stamp, and the maps of both twins."""
     stamp = row["stamp"].astype(float)
-    noise = 1.4826 * np.median(np.abs(stamp - np.median(stamp)))
+    noise = SIGMA_PER_MAD * np.median(np.abs(stamp - np.median(stamp)))
     stretched = np.arcsinh((stamp - np.median(stamp)) / noise) / np.arcsinh(30)
     stamp_id, kind = row["id"], "lens" if row["is_lens"] else "non-lens"
     pictures = [("stamp", f"{kind} {stamp_id}", picture(0.15 + 0.85 * stretched, "grey"))]
