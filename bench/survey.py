@@ -60,7 +60,7 @@ def cpu(work: Callable[[], object]) -> float:
 def of_network(folder: Path, stamps: np.ndarray) -> list[Entry]:
     """The network by itself, exact and in bfloat16, against torch and a matrix product."""
     estimator: Any = load_shipped("resnet")
-    write_network(folder / "network.xml", estimator, "resnet", "bench" + str(os.getpid()))
+    write_network(folder / "network.xml", estimator, "bench" + str(os.getpid()))
     scaled = estimator.scaling_.transform(stamps)
     exact, reduced = (CompiledNetwork(folder / "network.xml", kind) for kind in ("float32", "bfloat16"))
 
@@ -108,7 +108,7 @@ def job_for(folder: Path, model: str = "resnet") -> Job:
     parts.mkdir(exist_ok=True)
     if not (parts / "network.xml").exists():
         estimator = load_shipped(model)
-        write_network(parts / "network.xml", estimator, model, f"bench{os.getpid()}{model}")
+        write_network(parts / "network.xml", estimator, f"bench{os.getpid()}{model}")
     run, network = str(SHIPPED / model), str(parts / "network.xml")
     return Job(str(parts), run, network, "float32", "cpu", (1, 45, 45), None, None, False, ())
 

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from experiments.agreement.agreement import make_data
 from experiments.runner import ROOT, carry_out, fill_table, pics_mocks, scaled, shuffled
-from lens_common.learning.models import MODELS
+from lens_common.learning.models import MODELS, network_class
 from lens_common.learning.presets import PRESETS
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.training import TrainingData, predict_in_batches, train_network
 from lens_common.scores.metrics import auroc
 from lens_common.trials import default_mocks
-from lens_modern import backend, idiomatic
+from lens_modern import backend
 
 PLAN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 ROWS = {row["exchanged"]: row for row in PLAN["rows"]}
@@ -47,7 +48,7 @@ def measure(job: dict[str, str]) -> dict[str, Any]:
     """Train one network with one row exchanged from each seed; mean AUROCs, their spread, seconds an epoch."""
     row, model = ROWS[job["exchanged"]], job["network"]
     backend.prepare()
-    kind: Any = {"resnet": idiomatic.IdiomaticResNet, "cnn": idiomatic.IdiomaticCNN}[model]
+    kind = network_class(model, "idiomatic")
     changes = MODELS[model].idiomatic if row.get("mode") else row.get("settings", {})
     settings = replace(PRESETS["demo"].settings[model], **changes)
     data, tested = load()
@@ -56,7 +57,7 @@ def measure(job: dict[str, str]) -> dict[str, Any]:
     for seed in PLAN["seeds"][model]:
         network = kind(NetworkShape(), seed, row.get("ingredients", ()))
         if row.get("bfloat16"):
-            network._logits = idiomatic.in_bfloat16(network._logits, "cpu")
+            network.autocast = torch.bfloat16
         start = time.process_time()
         history = train_network(network, data, settings, seed)
         seconds.append((time.process_time() - start) / len(history))

@@ -8,6 +8,7 @@ from keras import backend as K
 from keras.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D, Multiply
 
 from lens_common.learning.batches import dropout_mask
+from lens_common.learning.initial import draw_cnn_weights
 from lens_common.learning.protocol import (
     NetworkShape,
     check_lens_weight,
@@ -20,27 +21,6 @@ from .losses import clipped_binary_cross_entropy
 
 FILTERS = 32
 DROPOUT_RATE = 0.1
-
-
-def draw_weights(n_bands: int, n_features: int, seed: int) -> Dict[str, np.ndarray]:
-    """Draw canonical initial weights as Keras does by default: Glorot's uniform, biases zero.
-
-    Uniform within sqrt(6 / (fan_in + fan_out)) either way, drawn by NumPy so that
-    twins draw the same.
-
-    References
-    ----------
-    Glorot & Bengio 2010, AISTATS, equation 16.
-    """
-    random_state = np.random.RandomState(seed)
-    conv_limit = np.sqrt(6 / (9 * (n_bands + FILTERS)))
-    dense_limit = np.sqrt(6 / (n_features + 2))
-    return {
-        "conv.weight": random_state.uniform(-conv_limit, conv_limit, (FILTERS, n_bands, 3, 3)),
-        "conv.bias": np.zeros(FILTERS),
-        "dense.weight": random_state.uniform(-dense_limit, dense_limit, (2, n_features)),
-        "dense.bias": np.zeros(2),
-    }
 
 
 class CNN:
@@ -74,7 +54,7 @@ class CNN:
         # DIFFERS: RMSprop: Keras has rho 0.9 and epsilon 1e-7
         self.model.compile(keras.optimizers.RMSprop(), clipped_binary_cross_entropy)
         self.scorer = keras.Model(stamps, dense(features))
-        self.set_weights(draw_weights(shape.n_bands, int(np.prod(self.pooled)), seed))
+        self.set_weights(draw_cnn_weights(self.get_weights(), seed))
 
     def train_step(
         self, stamps: np.ndarray, labels: np.ndarray, learning_rate: float, random_state: np.random.RandomState

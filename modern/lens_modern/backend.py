@@ -13,8 +13,6 @@ from lens_common.learning.models import network_class
 from lens_common.learning.protocol import Network, NetworkShape
 from lens_common.memory import keep_freed_memory
 
-from .idiomatic import in_bfloat16
-
 NAME, ENGINE = "modern", "torch"
 MODES = ("faithful", "idiomatic")
 _PRECISIONS = ("auto", "float32", "bfloat16", "float64")
@@ -124,7 +122,7 @@ def build_network(model: str, shape: NetworkShape, seed: int, lens_weight: float
         prepare()
     network = network_class(model, "idiomatic" if mode() == "idiomatic" else NAME)(shape, seed, lens_weight=lens_weight)
     if _chosen["bfloat16"]:
-        network._logits = in_bfloat16(network._logits, torch.device(_chosen["device"]).type)
+        network.autocast = torch.bfloat16
     return network
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lens_common.learning.batches import dropout_mask
+from lens_common.learning.initial import draw_cnn_weights
 from lens_common.learning.protocol import (
     NetworkShape,
     check_lens_weight,
@@ -20,27 +21,6 @@ from .losses import clipped_binary_cross_entropy
 
 FILTERS = 32
 DROPOUT_RATE = 0.1
-
-
-def draw_weights(n_bands: int, n_features: int, seed: int) -> dict[str, np.ndarray]:
-    """Draw canonical initial weights as Keras does by default: Glorot's uniform, biases zero.
-
-    Uniform within sqrt(6 / (fan_in + fan_out)) either way, drawn by NumPy so that
-    twins draw the same.
-
-    References
-    ----------
-    Glorot & Bengio 2010, AISTATS, equation 16.
-    """
-    random_state = np.random.RandomState(seed)
-    conv_limit = np.sqrt(6 / (9 * (n_bands + FILTERS)))
-    dense_limit = np.sqrt(6 / (n_features + 2))
-    return {
-        "conv.weight": random_state.uniform(-conv_limit, conv_limit, (FILTERS, n_bands, 3, 3)),
-        "conv.bias": np.zeros(FILTERS),
-        "dense.weight": random_state.uniform(-dense_limit, dense_limit, (2, n_features)),
-        "dense.bias": np.zeros(2),
-    }
 
 
 class CNN:
@@ -57,10 +37,16 @@ class CNN:
         Seed of the initial weights.
     lens_weight : float
         1: its loss knows no other.
+
+    Attributes
+    ----------
+    autocast : torch.dtype, optional
+        Precision of convolution and matrix product, where it differs from that of the weights.
     """
 
     def __init__(self, shape: NetworkShape, seed: int, lens_weight: float = 1.0) -> None:
         check_lens_weight(lens_weight)
+        self.autocast: torch.dtype | None = None
         check_side(shape, least=6)  # 2 pixels go at the border, and 4 are pooled into one
         self.pooled = (FILTERS, (shape.side - 2) // 4, (shape.side - 2) // 4)  # channels, H, W
         # DIFFERS: channels: torch keeps them first
@@ -68,7 +54,7 @@ class CNN:
         self.dense = nn.Linear(int(np.prod(self.pooled)), 2)
         self.graph = nn.ModuleDict({"conv": self.conv, "dense": self.dense})
         self.optimizer = RMSprop(dict(self.graph.named_parameters()))
-        self.set_weights(draw_weights(shape.n_bands, int(np.prod(self.pooled)), seed))
+        self.set_weights(draw_cnn_weights(self.get_weights(), seed))
 
     def train_step(
         self, stamps: np.ndarray, labels: np.ndarray, learning_rate: float, random_state: np.random.RandomState
@@ -77,7 +63,7 @@ class CNN:
         mask = dropout_mask(random_state, (len(stamps), *self.pooled), DROPOUT_RATE)
         one_hot = np.stack([1 - labels, labels], axis=1)  # (N, 2): non-lens, lens
         self.graph.zero_grad()
-        loss = self._loss(_floats(one_hot), self._logits(stamps, _floats(mask))).mean()
+        loss = self._loss(_floats(one_hot), self._logits(_floats(stamps), _floats(mask))).mean()
         loss.backward()
         self.optimizer.step(learning_rate)
         return loss.item()
@@ -85,7 +71,11 @@ class CNN:
     @torch.inference_mode()
     def predict(self, stamps: np.ndarray) -> np.ndarray:
         """Probability that each stamp holds a lens, (N,) in [0, 1]."""
-        return torch.softmax(self._logits(stamps), dim=1)[:, 1].numpy(force=True)
+        return self.probability(_floats(stamps)).numpy(force=True)
+
+    def probability(self, stamps: Tensor) -> Tensor:
+        """Probability (N,) of a lens from scaled stamps (N, bands, H, W), in one graph, for `predict` and `export`."""
+        return torch.softmax(self._logits(stamps), dim=1)[:, 1]
 
     def get_weights(self, training_state: bool = False) -> dict[str, np.ndarray]:
         """Canonical weights by name; with `training_state`, RMSprop's averages and step count too."""
@@ -100,9 +90,10 @@ class CNN:
         for name, variable in variables.items():
             variable.copy_(torch.as_tensor(weights[name]))
 
-    def _logits(self, stamps: np.ndarray, mask: Tensor | float = 1.0) -> Tensor:
-        features = self._pool(torch.relu(self.conv(_floats(stamps))))  # (N, 32, H, W)
-        return self.dense((features * mask).flatten(1))
+    def _logits(self, stamps: Tensor, mask: Tensor | float = 1.0) -> Tensor:
+        with torch.autocast(stamps.device.type, self.autocast, enabled=self.autocast is not None):
+            features = self._pool(torch.relu(self.conv(stamps)))  # (N, 32, H, W)
+            return self.dense((features * mask).flatten(1)).to(stamps.dtype)
 
     def _pool(self, maps: Tensor) -> Tensor:
         return max_pool(maps, 4)

@@ -54,7 +54,7 @@ def export(backend: ModuleType, options: argparse.Namespace) -> None:
     stamps = draw_stamps(classifier.shape_)
     expected = classifier.predict_proba(stamps)[:, 1]
     config = read_config(options.run)
-    scorer = Scorer(config["model"], classifier.network_, classifier.scaling_)
+    scorer = Scorer(classifier.network_, classifier.scaling_)
     model = _to_onnx(scorer, torch.from_numpy(stamps[:2]))
     model.doc_string = (
         "Input: stamps in counts, finite, float32 (N, bands, side, side), any N. "
@@ -80,8 +80,6 @@ class Scorer(nn.Module):
 
     Parameters
     ----------
-    model : str
-        A key of `PROBABILITIES`.
     network : Network
         Trained, of this framework.
     scaling : Scaling
@@ -93,18 +91,18 @@ class Scorer(nn.Module):
         If the scaling has no form in torch.
     """
 
-    def __init__(self, model: str, network: Any, scaling: scalings.Scaling) -> None:
+    def __init__(self, network: Any, scaling: scalings.Scaling) -> None:
         super().__init__()
         if type(scaling) not in SCALED:
             name = scalings.scaling_to_dict(scaling)["name"]
             raise UserError(f"the scaling {name} cannot be written as ONNX; use `score` instead")
         # Not self.graph: the exporter has a graph of its own under that name.
-        self.network, self.scaling = network.graph, scaling
-        self.scale, self.probability = SCALED[type(scaling)], PROBABILITIES[model]
+        self.layers, self.network, self.scaling, self.scale = network.graph, network, scaling, SCALED[type(scaling)]
 
     def forward(self, stamps: Tensor) -> Tensor:
         """Counts (N, bands, H, W) to the probability of a lens (N,)."""
-        return self.probability(self.network, self.scale(self.scaling, stamps))
+        with torch.no_grad():
+            return self.network.probability(self.scale(self.scaling, stamps))
 
 
 def draw_stamps(shape: NetworkShape) -> np.ndarray:
@@ -156,19 +154,6 @@ def _median(pixels: Tensor) -> Tensor:
     """NumPy's median, (N, bands, 1): torch's own takes the lower of the middle two, and ONNX has none."""
     ordered, n_pixels = pixels.sort(dim=2).values, pixels.shape[2]
     return (ordered[:, :, (n_pixels - 1) // 2, None] + ordered[:, :, n_pixels // 2, None]) / 2
-
-
-def _resnet(graph: Any, stamps: Tensor) -> Tensor:
-    return torch.sigmoid(graph(stamps))[:, 0]
-
-
-def _cnn(graph: Any, stamps: Tensor) -> Tensor:
-    features = nn.functional.max_pool2d(torch.relu(graph.conv(stamps)), 4)  # no gradient: any maximum will do
-    return torch.softmax(graph.dense(features.flatten(1)), dim=1)[:, 1]
-
-
-# What `predict` of each network does with its graph.
-PROBABILITIES = {"resnet": _resnet, "cnn": _cnn}
 
 
 def _import_packages() -> tuple[Any, Any]:

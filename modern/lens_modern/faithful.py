@@ -1,38 +1,11 @@
-"""What Lasagne and Keras do and PyTorch does not: initialisation, batch norm, max-pooling, Adam, RMSprop."""
+"""What Lasagne and Keras do and PyTorch does not: batch norm, max-pooling, Adam, RMSprop."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-
-
-def glorot_uniform(random_state: np.random.RandomState, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
-    """Draw weights as Lasagne's GlorotUniform does: uniform, sigma = gain sqrt(2 / (fan_in + fan_out)).
-
-    Parameters
-    ----------
-    random_state : numpy.random.RandomState
-        Gives the same numbers on every version of NumPy.
-    shape : tuple of int
-        Of a kernel (outputs, inputs, H, W) or dense weights (inputs, outputs).
-    gain : float
-        sqrt(2) before a rectifier.
-
-    Returns
-    -------
-    float64 array
-        Of that shape.
-    """
-    sigma = gain * np.sqrt(2 / (sum(shape[:2]) * np.prod(shape[2:])))
-    return random_state.uniform(-np.sqrt(3) * sigma, np.sqrt(3) * sigma, shape)
-
-
-def he_normal(random_state: np.random.RandomState, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw a kernel (outputs, inputs, H, W) as Lasagne's HeNormal("relu") does: normal, sigma = sqrt(2 / fan_in)."""
-    # DIFFERS: initialisation: torch's default is a uniform of gain 1 / sqrt(3), biases too
-    return random_state.normal(0, np.sqrt(2) * np.sqrt(1 / np.prod(shape[1:])), shape)
+from torch.nn.functional import max_pool2d
 
 
 class BatchNormLayer(nn.Module):
@@ -117,7 +90,7 @@ def max_pool(maps: Tensor, size: int) -> Tensor:
         Maxima.
     """
     # DIFFERS: pooling: torch gives the gradient to the first of tied pixels
-    return _MaxPool.apply(maps, size)
+    return _MaxPool.apply(maps, size) if torch.is_grad_enabled() else max_pool2d(maps, size)
 
 
 class Adam:

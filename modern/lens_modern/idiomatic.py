@@ -4,7 +4,7 @@ The graphs are those of `resnet` and `cnn`; what is exchanged is what Lasagne an
 canonical weights stay canonical, so either framework scores with them.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -173,17 +173,6 @@ class IdiomaticCNN(CNN):
         if "loss" in self.ingredients:
             return functional.cross_entropy(logits, one_hot, reduction="none")
         return super()._loss(one_hot, logits)
-
-
-def in_bfloat16(compute: Callable[..., Tensor], device: str) -> Callable[..., Tensor]:
-    """Let `compute` run its convolutions and matrix products in bfloat16; its result is as precise as before."""
-
-    def computed(*given: Any) -> Tensor:
-        with torch.autocast(device, torch.bfloat16):
-            result = compute(*given)
-        return result.to(torch.get_default_dtype())
-
-    return computed
 
 
 def _initialise(graph: nn.Module, seed: int) -> None:

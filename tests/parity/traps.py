@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from lens_common.learning import augmentation
+from lens_common.learning import augmentation, initial
 from lens_modern import cnn, faithful, resnet
 
 
 def kernels_not_flipped():
-    resnet._same_convolution = lambda kernels, stride=1, bias=True, plain=resnet._same_convolution: plain(
-        kernels[:, :, ::-1, ::-1], stride, bias
-    )
+    def draw(weights, seed, plain=resnet.draw_resnet_weights):
+        drawn = plain(weights, seed)
+        return {name: values[:, :, ::-1, ::-1] if values.ndim == 4 else values for name, values in drawn.items()}
+
+    resnet.draw_resnet_weights = draw
 
 
 def norm_epsilon_of_torch():
@@ -42,13 +44,17 @@ def norm_averages_the_variance():
 
 
 def bias_kept_before_a_norm():
-    plain = resnet._same_convolution
-    resnet._same_convolution = lambda kernels, stride=1, bias=True: plain(kernels, stride, True)
+    def convolution(*arguments, bias=True, **kwargs):
+        return nn.Conv2d(*arguments, bias=True, **kwargs)
+
+    resnet.nn = SimpleNamespace(**{**vars(nn), "Conv2d": convolution})
 
 
 def bias_dropped_before_the_sum():
-    plain = resnet._same_convolution
-    resnet._same_convolution = lambda kernels, stride=1, bias=True: plain(kernels, stride, False)
+    def convolution(*arguments, bias=True, **kwargs):
+        return nn.Conv2d(*arguments, bias=False, **kwargs)
+
+    resnet.nn = SimpleNamespace(**{**vars(nn), "Conv2d": convolution})
 
 
 def elu_before_the_norm():
@@ -58,7 +64,7 @@ def elu_before_the_norm():
         path = self.conv3(self.norm2(resnet.elu(self.conv2(path))))
         return path + (self.shortcut(entry) if self.shortcut is not None else net)
 
-    resnet._ResidualUnit.forward = forward
+    resnet.ResidualUnit.forward = forward
 
 
 def shortcut_of_the_raw_input():
@@ -68,17 +74,17 @@ def shortcut_of_the_raw_input():
         path = self.conv3(resnet.elu(self.norm2(self.conv2(path))))
         return path + (self.shortcut(net) if self.shortcut is not None else net)
 
-    resnet._ResidualUnit.forward = forward
+    resnet.ResidualUnit.forward = forward
 
 
 def norm_before_the_first_unit():
-    plain = resnet.residual_unit
-    resnet.residual_unit = lambda *arguments, activated=False, **kwargs: plain(*arguments, **kwargs)
+    plain = resnet.ResidualUnit
+    resnet.ResidualUnit = lambda *arguments, activated=False, **kwargs: plain(*arguments, **kwargs)
 
 
 def norm_before_the_pooling():
-    def build(shape, random_state, plain=resnet.build_graph):
-        graph = plain(shape, random_state)
+    def build(shape, plain=resnet.build_graph):
+        graph = plain(shape)
         graph.pool = nn.Sequential(nn.BatchNorm2d(512, affine=False, track_running_stats=False), graph.pool)
         return graph
 
@@ -86,21 +92,22 @@ def norm_before_the_pooling():
 
 
 def stem_with_he():
-    resnet.glorot_uniform = lambda random_state, shape, gain=1.0: (
-        faithful.he_normal(random_state, shape) if len(shape) == 4 else faithful.glorot_uniform(random_state, shape)
+    plain = initial.glorot_uniform
+    initial.glorot_uniform = lambda random_state, shape, gain=1.0: (
+        initial.he_normal(random_state, shape) if len(shape) == 4 else plain(random_state, shape)
     )
 
 
 def he_truncated():
-    plain = resnet.he_normal
-    resnet.he_normal = lambda random_state, shape: np.clip(
+    plain = initial.he_normal
+    initial.he_normal = lambda random_state, shape: np.clip(
         plain(random_state, shape), *(np.sqrt(2 / np.prod(shape[1:])) * np.array([-2, 2]))
     )
 
 
 def dense_with_gain_of_relu():
-    plain = resnet.glorot_uniform
-    resnet.glorot_uniform = lambda random_state, shape, gain=1.0: plain(random_state, shape, np.sqrt(2))
+    plain = initial.glorot_uniform
+    initial.glorot_uniform = lambda random_state, shape, gain=1.0: plain(random_state, shape, np.sqrt(2))
 
 
 def adam_of_torch():
@@ -130,7 +137,7 @@ def rmsprop_of_torch():
 
 def flattened_channels_last():
     def logits(self, stamps, mask=1.0):
-        features = self._pool(torch.relu(self.conv(cnn._floats(stamps))))
+        features = self._pool(torch.relu(self.conv(stamps)))
         return self.dense((features * mask).permute(0, 2, 3, 1).flatten(1))
 
     cnn.CNN._logits = logits

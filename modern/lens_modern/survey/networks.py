@@ -22,7 +22,7 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 MOST_SCORE, MOST_AUROC = 0.01, 0.001
 
 
-def write_network(path: Path, estimator: LensClassifier, model: str, name: str) -> None:
+def write_network(path: Path, estimator: LensClassifier, name: str) -> None:
     """Convert a network, less its scaling, for `CompiledNetwork`.
 
     Parameters
@@ -31,8 +31,6 @@ def write_network(path: Path, estimator: LensClassifier, model: str, name: str) 
         Ends in ``.xml``; the weights, float32, go into a ``.bin`` beside it.
     estimator : LensClassifier
         Restored in torch, on the CPU.
-    model : str
-        A key of `lens_modern.export.PROBABILITIES`.
     name : str
         Hash of the weights, under which the conversion is kept for the next time.
     """
@@ -40,7 +38,7 @@ def write_network(path: Path, estimator: LensClassifier, model: str, name: str) 
     with exclusive(kept.with_suffix(".lock"), wait=True):
         if not kept.exists():
             stamp = (estimator.shape_.n_bands, estimator.shape_.side, estimator.shape_.side)
-            scorer = Scorer(model, estimator.network_, Raw()).float().eval()
+            scorer = Scorer(estimator.network_, Raw()).float().eval()
             with torch.inference_mode():
                 traced = torch.jit.trace(scorer, torch.zeros(2, *stamp), check_trace=False)
             converted = openvino.convert_model(traced, input=[BATCH, *stamp])

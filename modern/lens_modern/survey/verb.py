@@ -116,7 +116,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     if job.network:
         about["versions"]["openvino"] = importlib.metadata.version("openvino")
         if not Path(job.network).exists():
-            write_network(Path(job.network), classifier, about["model"], about["model_hash"])
+            write_network(Path(job.network), classifier, about["model_hash"])
     if job.precision == "bfloat16":
         about["precision_check"] = _check(job, matched, domain)
     write_json(parts / BEGUN, {"digest": digest})
