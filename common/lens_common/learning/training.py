@@ -221,35 +221,22 @@ def train_network(
     if checkpoint:
         network.get_weights(training_state=True)  # builds what a checkpoint holds before signals are caught
         progress = checkpoint.load(network) or progress
-    labels = data.labels.astype(np.float32)
-    n_steps = count_steps(len(labels), settings.batch_size, settings.drop_tail)
-    kept = "the same command continues from the checkpoint" if checkpoint else "nothing is kept"
+    n_steps = count_steps(len(data.labels), settings.batch_size, settings.drop_tail)
     total, done = settings.epochs * n_steps, progress.epoch * n_steps + progress.step
     with catching() as caught, progress_bar("training", total, "step", done, shown=verbose) as bar:
+
+        def after_step() -> None:
+            bar.update()
+            loss = progress.loss_sum / min(progress.step * settings.batch_size, len(data.labels))
+            bar.set_postfix(epoch=progress.epoch + 1, loss=f"{loss:.4f}", refresh=False)
+            stopping = bool(caught) and progress.step < n_steps
+            if checkpoint and (stopping or checkpoint.due()):
+                checkpoint.save(network, progress)
+            if stopping:
+                raise Interrupted(caught[0], _what_is_kept(checkpoint))
+
         while progress.epoch < settings.epochs and not _stalled(progress, settings):
-            rate, started = learning_rate_at(progress.epoch, settings, n_steps - 1, n_steps), time.monotonic()
-            batches = draw_batches(
-                len(labels), settings.batch_size, seed, progress.epoch, settings.drop_tail, progress.step
-            )
-            for step, rows, random_state in batches:
-                stamps = make_batch(data.stamps[rows], random_state, settings.augmented, settings.interpolation)
-                rate = learning_rate_at(progress.epoch, settings, step, n_steps)
-                progress.loss_sum += network.train_step(stamps, labels[rows], rate, random_state) * len(rows)
-                progress.step = step + 1
-                n_seen = min(progress.step * settings.batch_size, len(labels))
-                bar.update()
-                bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / n_seen:.4f}", refresh=False)
-                stopping = bool(caught) and progress.step < n_steps
-                if checkpoint and (stopping or checkpoint.due()):
-                    now = time.monotonic()
-                    progress.seconds, started = progress.seconds + now - started, now
-                    checkpoint.save(network, progress)
-                if stopping:
-                    raise Interrupted(caught[0], kept)
-            n_seen = min(n_steps * settings.batch_size, len(labels))
-            row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / n_seen, "learning_rate": rate}
-            row.update(_validate(network, data, monitor))
-            row["seconds"] = round(progress.seconds + time.monotonic() - started, 3)
+            row = _train_epoch(network, data, settings, seed, progress, monitor, after_step)
             best = progress.best_weights
             if settings.patience and _is_best(row, progress.history):
                 best = network.get_weights()
@@ -259,10 +246,43 @@ def train_network(
             if checkpoint:
                 checkpoint.save(network, progress)
             if caught and progress.epoch < settings.epochs:
-                raise Interrupted(caught[0], kept)
+                raise Interrupted(caught[0], _what_is_kept(checkpoint))
     if progress.best_weights:
         network.set_weights(progress.best_weights)
     return progress.history
+
+
+def _train_epoch(
+    network: Network,
+    data: TrainingData,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Progress,
+    monitor: Optional[Monitor],
+    after_step: Callable[[], None],
+) -> Dict[str, Any]:
+    """Take the steps of an epoch that are left, score the validation stamps, and return its row of the history."""
+    labels = data.labels.astype(np.float32)
+    n_steps = count_steps(len(labels), settings.batch_size, settings.drop_tail)
+    rate, since = learning_rate_at(progress.epoch, settings, n_steps - 1, n_steps), time.monotonic()
+    batches = draw_batches(len(labels), settings.batch_size, seed, progress.epoch, settings.drop_tail, progress.step)
+    for step, rows, random_state in batches:
+        stamps = make_batch(data.stamps[rows], random_state, settings.augmented, settings.interpolation)
+        rate = learning_rate_at(progress.epoch, settings, step, n_steps)
+        progress.loss_sum += network.train_step(stamps, labels[rows], rate, random_state) * len(rows)
+        progress.step = step + 1
+        now = time.monotonic()
+        progress.seconds, since = progress.seconds + now - since, now
+        after_step()
+    n_seen = min(n_steps * settings.batch_size, len(labels))
+    row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / n_seen, "learning_rate": rate}
+    row.update(_validate(network, data, monitor))
+    row["seconds"] = round(progress.seconds + time.monotonic() - since, 3)
+    return row
+
+
+def _what_is_kept(checkpoint: Optional["Checkpoint"]) -> str:
+    return "the same command continues from the checkpoint" if checkpoint else "nothing is kept"
 
 
 def _is_best(row: Dict[str, Any], history: List[Dict[str, Any]]) -> bool:

@@ -218,42 +218,40 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
             key, title, sentences or [f"{code(first.name)} and {code(second.name)} share no set of scored stamps."]
         )
     labels = short_labels(runs)
-    curves = {label: run.sets[shared[0]] for label, run in zip(labels, runs)}
     thresholds = [validation_threshold(run) for run in runs]
-    both = plain(set_title(shared[0]))
-    figures: list[Figure] = [
-        draw_roc(f"{key}-roc", f"ROC, {both}", curves, logarithmic=False),
-        draw_roc(f"{key}-roc-log", f"ROC, {both}, logarithmic", curves, logarithmic=True),
-        draw_score_pairs(
-            f"{key}-scores", f"Score against score, {both}", first.sets[shared[0]], second.sets[shared[0]], labels
-        ),
-        draw_calibration(f"{key}-calibration", f"Calibration, {both}", curves),
+    blocks: list[str | Table | Figure] = [
+        *sentences,
+        *_verdicts(comparisons),
+        comparison_table(f"{key}-numbers", labels, comparisons),
+        confusion_table(f"{key}-confusion", runs, labels, shared, thresholds),
+        *_pair_figures(key, dict(zip(labels, runs)), shared[0], thresholds),
+    ]
+    return Section(key, title, blocks)
+
+
+def _pair_figures(key: str, runs: Mapping[str, StoredRun], name: str, thresholds: Sequence[float]) -> list[Figure]:
+    """Two runs on one set, and how they learned."""
+    curves = {label: run.sets[name] for label, run in runs.items()}
+    first, second = curves.values()
+    where = plain(set_title(name))
+    figures = [
+        draw_roc(f"{key}-roc", f"ROC, {where}", curves, logarithmic=False),
+        draw_roc(f"{key}-roc-log", f"ROC, {where}, logarithmic", curves, logarithmic=True),
+        draw_score_pairs(f"{key}-scores", f"Score against score, {where}", first, second, [*curves]),
+        draw_calibration(f"{key}-calibration", f"Calibration, {where}", curves),
     ]
     for parameter, what, edges in (
         ("einstein_radius", "Einstein radius", RADIUS_EDGES),
         ("snr", "signal-to-noise ratio", SNR_EDGES),
     ):
         if all(_has_lenses(values, parameter, edges) for values in curves.values()):
-            figures.append(
-                draw_completeness(
-                    f"{key}-{slug(parameter)}", f"Completeness by {what}, {both}", curves, parameter, edges, thresholds
-                )
-            )
-    groups = {label: [run] for label, run in zip(labels, runs)}
+            title = f"Completeness by {what}, {where}"
+            figures.append(draw_completeness(f"{key}-{slug(parameter)}", title, curves, parameter, edges, thresholds))
+    groups = {label: [run] for label, run in runs.items()}
     figures.append(draw_histories(f"{key}-loss", "Training loss", groups, "loss", "loss"))
-    if all(run.history[-1].get("validation_auroc") is not None for run in runs):
+    if all(run.history[-1].get("validation_auroc") is not None for run in runs.values()):
         figures.append(draw_histories(f"{key}-watched", "Validation AUROC", groups, "validation_auroc", "AUROC"))
-    return Section(
-        key,
-        title,
-        [
-            *sentences,
-            *_verdicts(comparisons),
-            comparison_table(f"{key}-numbers", labels, comparisons),
-            confusion_table(f"{key}-confusion", runs, labels, shared, thresholds),
-            *figures,
-        ],
-    )
+    return figures
 
 
 def _has_lenses(values: ScoreSet, parameter: str, edges: Sequence[float]) -> bool:
