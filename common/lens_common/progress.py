@@ -11,10 +11,14 @@ def progress_bar(what: str, total: int, unit: str, done: int = 0, shown: bool = 
 
     Parameters
     ----------
-    what, unit : str
-        What is being done, and to what.
-    total, done : int
-        Units in all, and those done before.
+    what : str
+        What is being done.
+    total : int
+        Units in all.
+    unit : str
+        To what it is being done.
+    done : int
+        Units done before.
     shown : bool
         False for none.
 

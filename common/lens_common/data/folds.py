@@ -33,6 +33,11 @@ def assign_folds(ids: Iterable[str], seed: int) -> np.ndarray:
     -------
     str array (N,)
         Values of `FOLDS`, on average in the proportions of `FRACTIONS`.
+
+    Examples
+    --------
+    >>> assign_folds(["lensed_outputs/0/lensed_0", "lensed_outputs/0/lensed_1"], seed=1).tolist()
+    ['test', 'train']
     """
     edges = np.cumsum([FRACTIONS[fold] for fold in FOLDS])[:-1]
     positions = np.array([hash_fraction(seed, stamp_id) for stamp_id in ids])

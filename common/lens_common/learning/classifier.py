@@ -57,10 +57,14 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
     preset : str
         Where settings that are not given come from: ``demo``, ``deeplens``, ``study-200``, ``study-2000`` or
         ``study-20000``.
-    epochs, batch_size, learning_rate, rate_steps, rate_drop, schedule, patience
+    epochs, batch_size, learning_rate, rate_steps, rate_drop
         How long and how fast.
-    augmented, interpolation, drop_tail, scaling, lens_weight
+    augmented, drop_tail, scaling
         What is made of the stamps.
+    schedule, patience
+        How the learning rate falls, and when to end early.
+    interpolation, lens_weight
+        How augmented stamps are read, and what a lens weighs in the ResNet's loss.
     defects : sequence of str
         What was wrong in 2018, to be wrong again; ``study`` stands for all that was wrong with the preset's own run.
         They replace settings that are given, too.

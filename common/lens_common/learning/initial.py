@@ -69,7 +69,7 @@ def glorot_uniform(random_state: np.random.RandomState, shape: Tuple[int, ...], 
     shape : tuple of int
         Of a kernel (outputs, inputs, H, W) or of dense weights, in either order.
     gain : float
-        sqrt(2) before a rectifier.
+        Factor of sigma: sqrt(2) before a rectifier.
 
     Returns
     -------

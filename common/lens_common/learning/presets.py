@@ -129,6 +129,12 @@ def preset_settings(preset: str, model: str) -> TrainingSettings:
     ------
     UserError
         If there is no such model, no such preset, or the model has no settings for it.
+
+    Examples
+    --------
+    >>> settings = preset_settings("study-2000", "cnn")
+    >>> settings.epochs, settings.batch_size
+    (30, 194)
     """
     settings = find_model(model).settings
     if preset not in settings:

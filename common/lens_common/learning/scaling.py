@@ -133,6 +133,14 @@ def make_scaling(name: str) -> Scaling:
     ------
     UserError
         If there is none.
+
+    Examples
+    --------
+    Counts over the noise of the stamp, the clip limits of the study left only their signs.
+
+    >>> counts = np.array([[[[-3.0, 0.0, 3.0, 60.0]]]])
+    >>> make_scaling("sign-clip").transform(counts).tolist()
+    [[[[-100.0, 0.0, 100.0, 100.0]]]]
     """
     if name not in SCALINGS:
         raise UserError(f"no scaling named {name!r}; choose one of {', '.join(SCALINGS)}")

@@ -133,7 +133,7 @@ def learning_rate_at(epoch: int, settings: TrainingSettings, step: int = 0, n_st
 
     Parameters
     ----------
-    epoch, step : int
+    epoch : int
         From 0.
     settings : TrainingSettings
         ``steps`` is CMU DeepLens' schedule, written for Python 2: the rate is lowered at the end of epoch i (from 0)
@@ -141,6 +141,8 @@ def learning_rate_at(epoch: int, settings: TrainingSettings, step: int = 0, n_st
         in 3 steps give 41, 40 and 39 epochs.  Python 3 divides to a fraction there, and where that is no whole
         number the rate never drops (the defect ``rate_never_drops``).  ``one-cycle`` rises along a cosine over 30 %
         of all steps from 1/25 of `learning_rate` to it, then falls along another to 4e-6 of it.
+    step : int
+        Of the epoch, from 0.
     n_steps : int
         Steps an epoch.
 

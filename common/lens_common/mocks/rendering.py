@@ -141,7 +141,7 @@ def render(scenes: Sequence[Scene]) -> Tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     source_counts, field_counts : numpy.ndarray
-        float64 (N, 45, 45), counts.
+        Counts, float64 (N, 45, 45).
 
     Raises
     ------

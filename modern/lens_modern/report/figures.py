@@ -364,6 +364,7 @@ def draw_estimates(
 
     Parameters
     ----------
+    key, title : str
     rows : dict of str to dict of str to Estimate
         Row name, from top to bottom, to series name to what was measured.
     label : str

@@ -195,6 +195,8 @@ def pair_section(first: StoredRun, second: StoredRun, margin: float, names: Sequ
         The largest difference in AUROC that would not matter.
     names : list of str
         Sets that are compared by number; figures show the first of them.
+    key : str
+        Of the section on its page; by default made of the names.
 
     Raises
     ------
