@@ -447,10 +447,12 @@ def draw_histograms(key: str, title: str, values: Mapping[str, np.ndarray], labe
 
     Parameters
     ----------
+    key, title : str
     values : dict of str to float array
         Two sets by name; what lies beyond the 1 and 99 % quantiles of either goes into the outermost bins.
     label : str
         Of the axis.
+    n_bins : int
     """
     (first, counted), (second, drawn) = values.items()
     low = min(np.quantile(part, 0.01) for part in values.values())
