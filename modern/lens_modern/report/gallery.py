@@ -10,12 +10,11 @@ from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.runs import read_stamps
 
-from .markdown import code
 from .page import Panel, Panels, picture
 from .reading import ScoreSet, StoredRun
 
 EACH = 3  # stamps of a kind
-BRIGHTEST = 30  # times the noise: white
+BRIGHTEST = 10  # times the noise: white
 
 
 def stamps_with_scores(first: StoredRun, second: StoredRun, labels: Sequence[str], key: str) -> Panels | None:
@@ -37,23 +36,24 @@ def stamps_with_scores(first: StoredRun, second: StoredRun, labels: Sequence[str
     pixels = _pixels_of(first, [str(sets[0].ids[row]) for row, _ in chosen])
     if pixels is None:
         return None
-    panels = []
+    panels: dict[str, list[tuple[str, str, str]]] = {}
     for (row, kind), stamp in zip(chosen, pixels):
         stamp_id, truth = str(sets[0].ids[row]), "lens" if sets[0].labels[row] else "non-lens"
         scores = ", ".join(f"{label} {values.scores[row]:.3f}" for label, values in zip(labels, sets))
-        panels.append(Panel(f"{kind}: {code(stamp_id)}", [(scores, f"{truth} {stamp_id}", picture(stamp, "grey"))]))
+        words = f"{stamp_id.rsplit('/', 1)[-1]}, {truth}: {scores}"
+        panels.setdefault(kind, []).append((words, f"{truth} {stamp_id}", picture(stamp, "grey")))
     note = f"Each stamp less its median, over its noise, white at {BRIGHTEST} times the noise; below it both scores."
-    return Panels(key, "Stamps with their scores", panels, note)
+    return Panels(key, "Stamps with their scores", [Panel(*panel) for panel in panels.items()], note)
 
 
 def choose_rows(first: ScoreSet, second: ScoreSet) -> list[tuple[int, str]]:
     """Rows of the stamps to be shown, each once, and why."""
     mean, apart = (first.scores + second.scores) / 2, np.abs(first.scores - second.scores)
     kinds = {
-        "lens, highest scores": np.where(first.labels, -mean, np.inf),
-        "lens, lowest scores": np.where(first.labels, mean, np.inf),
-        "non-lens, highest scores": np.where(first.labels, np.inf, -mean),
-        "scores furthest apart": -apart,
+        "Lenses, highest scores": np.where(first.labels, -mean, np.inf),
+        "Lenses, lowest scores": np.where(first.labels, mean, np.inf),
+        "Non-lenses, highest scores": np.where(first.labels, np.inf, -mean),
+        "Scores furthest apart": -apart,
     }
     chosen: dict[int, str] = {}
     for kind, order in kinds.items():
