@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from lens_common import make_mocks
+
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = "legacy" if sys.version_info < (3, 9) else "modern"
 
@@ -21,6 +23,7 @@ def snippets(page):
 def test_the_snippets_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch, capfd):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
+    make_mocks(tmp_path / "cutouts", 10)  # which the README takes for granted
     blocks = snippets(page)
     assert blocks
     names = {}

@@ -14,10 +14,10 @@ from ..errors import UserError
 
 
 @dataclass(frozen=True)
-class Raw:
-    """Counts as they are."""
+class Scaling:
+    """What turns counts into what a network sees; a kind of its own replaces `transform`, and `fit` where it learns."""
 
-    def fit(self, stamps: np.ndarray) -> "Raw":
+    def fit(self, stamps: np.ndarray) -> "Scaling":
         """Nothing to learn."""
         return self
 
@@ -26,8 +26,12 @@ class Raw:
         return np.asarray(stamps, np.float32)
 
 
+class Raw(Scaling):
+    """Counts as they are."""
+
+
 @dataclass(frozen=True)
-class Sigma(Raw):
+class Sigma(Scaling):
     """Counts over the stamp's own noise, median kept, clipped.
 
     Attributes
@@ -45,7 +49,7 @@ class Sigma(Raw):
 
 
 @dataclass(frozen=True)
-class Arcsinh(Raw):
+class Arcsinh(Scaling):
     """Inverse hyperbolic sine of the counts over the stamp's own noise, median kept."""
 
     def transform(self, stamps: np.ndarray) -> np.ndarray:
@@ -54,7 +58,7 @@ class Arcsinh(Raw):
 
 
 @dataclass(frozen=True)
-class SignClip(Raw):
+class SignClip(Scaling):
     """The study's, from the code of CMU DeepLens: clip(x, -1e-9, 1e-9) / 1e-9 * 100; pixels equal to 100 become 0.
 
     The limits are meant for images whose pixels are about 1e-9 in their units: of counts only the sign is left.
@@ -80,7 +84,7 @@ class SignClip(Raw):
 
 
 @dataclass(frozen=True)
-class DeepLens(Raw):
+class DeepLens(Scaling):
     """What CMU DeepLens did in the Bologna challenge: less the training mean, over the training noise, clipped at 250.
 
     Mean and noise are one number a band, from the training fold.
@@ -116,8 +120,7 @@ class DeepLens(Raw):
         return np.clip((stamps - mean) / noise, -self.limit, self.limit).astype(np.float32)
 
 
-Scaling = Raw
-SCALINGS: Dict[str, Type[Raw]] = {
+SCALINGS: Dict[str, Type[Scaling]] = {
     "raw": Raw,
     "sigma": Sigma,
     "arcsinh": Arcsinh,
