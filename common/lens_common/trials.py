@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 import numpy as np
 
 from ._version import __version__
-from .data.domain import describe_stamps, match_stamps, unit_warnings
+from .data.domain import describe_stamps, match_stamps, subtract_sky, unit_warnings
 from .data.folds import assign_folds, hash_fraction
 from .data.quality import apply_filter, describe_filter, flag_stamps, measure_quality
 from .data.stamps import Stamps
@@ -260,7 +260,7 @@ def _keep(run: Path, classifier: LensClassifier, config: Mapping[str, Any]) -> N
 
 
 def choose_unseen(
-    run: Union[str, Path], stamps: Stamps, own: bool = True, resample: bool = False
+    run: Union[str, Path], stamps: Stamps, own: bool = True, resample: bool = False, without_sky: bool = False
 ) -> Tuple[Stamps, str]:
     """Choose the labelled stamps by which a run may be judged.
 
@@ -272,8 +272,8 @@ def choose_unseen(
         The run's own data, or others.
     own : bool
         Whether they are its own: its test fold is taken then, else all that it did not learn from.
-    resample : bool
-        See `lens_common.data.domain.match_stamps`.
+    resample, without_sky : bool
+        See `fit_to_run`.
 
     Returns
     -------
@@ -297,7 +297,7 @@ def choose_unseen(
         )
     if not own and not rows.all():
         LOG.info(f"{(~rows).sum()} stamps that the run trained or validated on are left out")
-    return (stamps[rows] if own else fit_to_run(stamps[rows], run, resample)), fold
+    return (stamps[rows] if own else fit_to_run(stamps[rows], run, resample, without_sky)), fold
 
 
 def evaluate_run(
@@ -351,7 +351,7 @@ def _judge(
         "data_hash": stamps.data_hash,
         "model_hash": classifier.model_hash_,
         "fold": fold,
-        **({"resampled": stamps.resampled} if stamps.resampled else {}),
+        **stamps.changes,
     }
     evaluation = Evaluation(stamps, labels, scores, fold, metrics)
     write_json(run / f"metrics{evaluation.suffix}.json", metrics)
@@ -407,16 +407,26 @@ def provenance(run: Union[str, Path], classifier: LensClassifier, engine: str = 
     }
 
 
-def fit_to_run(stamps: Stamps, run: Union[str, Path], resample: bool = False) -> Stamps:
-    """Refuse stamps of another size or scale than the run's, or resample them; log that, and where units look wrong.
+def fit_to_run(stamps: Stamps, run: Union[str, Path], resample: bool = False, without_sky: bool = False) -> Stamps:
+    """Refuse stamps of another size or scale than the run's, or resample them; log that, and what looks wrong.
+
+    Parameters
+    ----------
+    stamps : Stamps
+    run : str or Path
+        Run directory.
+    resample : bool
+        See `lens_common.data.domain.match_stamps`.
+    without_sky : bool
+        Subtract the sky of each stamp first, see `lens_common.data.domain.subtract_sky`.
 
     Raises
     ------
     UserError
-        See `lens_common.data.domain.match_stamps`.
+        See `lens_common.data.domain.match_stamps` and `unit_warnings`.
     """
     domain = read_domain(run)
-    stamps = match_stamps(stamps, domain, resample)
+    stamps = match_stamps(subtract_sky(stamps, domain.residual_sky) if without_sky else stamps, domain, resample)
     if stamps.resampled:
         LOG.info(f"{len(stamps)} stamps of {stamps.resampled}")
     for sentence in unit_warnings(stamps, domain):

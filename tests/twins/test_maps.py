@@ -125,3 +125,24 @@ def test_the_package_brings_both_networks():
         assert config["model"] == model and config["mode"] == "faithful" and not config["defects"]
         with np.load(SHIPPED / model / "weights.npz", allow_pickle=False) as weights:
             assert all(values.dtype == np.float32 and np.isfinite(values).all() for values in weights.values())
+
+
+def test_a_high_sky_is_refused_and_subtracting_it_gives_the_scores_of_any_other_sky(shipped, stamps, tmp_path, capsys):
+    scores = []
+    for counts in (0, 50, 1000):
+        folder = tmp_path / f"sky{counts}"
+        folder.mkdir()
+        for path in stamps.glob("*.fits"):
+            fits.writeto(folder / path.name, fits.getdata(path) + np.float32(counts))
+        out = tmp_path / f"scores{counts}.csv"
+        command = ["score", str(folder), "--model", "cnn", "--out", str(out)]
+        assert main(command) == (2 if counts else 0)
+        sentence = capsys.readouterr().err
+        assert not counts or ("the sky level of" in sentence and "subtract it with --subtract-sky" in sentence)
+        assert main([*command, "--subtract-sky"]) == 0
+        assert json.loads(out.with_suffix(".json").read_text())["sky_subtracted"] is True
+        scores.append([float(row["score"]) for row in read_csv(out)])
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-3)
+    np.testing.assert_allclose(scores[2], scores[0], atol=1e-3)
+    maps = ["maps", str(folder), "--model", "cnn", "--most", "1", "--out", str(tmp_path / "maps.png")]
+    assert (main(maps), main([*maps, "--subtract-sky"])) == (2, 0)

@@ -48,7 +48,7 @@ def run_command_line(
     options = parser.parse_args(arguments)
     stopped: List[int] = []
     try:
-        with terminated_as_interrupted(stopped), _sentences_on_stderr():
+        with terminated_as_interrupted(stopped), _sentences_on_stderr(options):
             _check_volume(program, options)
             backend.configure(options)
             options.verb(backend, options)
@@ -74,9 +74,10 @@ def _with_flags(sentence: str, options: argparse.Namespace) -> str:
 
 
 @contextlib.contextmanager
-def _sentences_on_stderr() -> Iterator[None]:
+def _sentences_on_stderr(options: argparse.Namespace) -> Iterator[None]:
     """Show on stderr what the libraries log: what they take, set aside, cannot know."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.format = lambda record: _with_flags(record.getMessage(), options)  # type: ignore[method-assign]
     loggers = [logging.getLogger(name) for name in ("lens_common", "lens_legacy", "lens_modern")]
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:

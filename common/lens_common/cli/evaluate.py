@@ -10,7 +10,7 @@ from ..learning.classifier import LensClassifier
 from ..runs import read_config
 from ..trials import Evaluation, choose_unseen, evaluate_run
 from . import pictures
-from .options import AddVerb, add_filter, add_resample, add_threshold
+from .options import AddVerb, add_changes, add_filter, add_threshold
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -18,7 +18,7 @@ def add_verb(verb: AddVerb) -> None:
     parser = verb("evaluate", "metrics of a trained network", 'runs/cnn --data "$LENS_PICS_MOCKS"', evaluate)
     parser.add_argument("run", metavar="RUN", help="run directory of a training")
     parser.add_argument("--data", metavar="DIR", help="other labelled data than the run's own test fold")
-    add_resample(parser)
+    add_changes(parser)
     add_filter(parser, "add the metrics of a search that calls no flagged stamp a lens")
     add_threshold(parser)
 
@@ -29,7 +29,7 @@ def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     if not folder:
         raise UserError(f"{options.run} does not say what it was trained on; name labelled stamps with --data")
     stamps = load_stamps(folder, verbose=True)
-    stamps, fold = choose_unseen(options.run, stamps, not options.data, options.resample)
+    stamps, fold = choose_unseen(options.run, stamps, not options.data, options.resample, options.subtract_sky)
     classifier = LensClassifier.of(backend).load(options.run).set_params(verbose=True)
     evaluation = evaluate_run(classifier, options.run, stamps, fold, options.filter, options.threshold)
     show(Path(options.run), evaluation, options)

@@ -7,11 +7,12 @@ from types import ModuleType
 import numpy as np
 
 from ..data.catalogue import read_catalogue
+from ..data.domain import subtract_sky
 from ..data.quality import describe_filter, explain_flags
 from ..data.stamps import Stamps, load_stamps
 from ..data.summary import Summary, summarise
 from . import pictures
-from .options import AddVerb, add_filter, check_ending
+from .options import AddVerb, add_filter, add_subtract_sky, check_ending
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -21,6 +22,7 @@ def add_verb(verb: AddVerb) -> None:
     parser.add_argument(
         "--out", metavar="FILE.png", help="picture of some of the stamps, and of what the filter would drop"
     )
+    add_subtract_sky(parser)
     add_filter(parser, "show what it would drop; default %(default)s", "default")
 
 
@@ -28,6 +30,8 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
     check_ending(options.out, ".png")
     stamps = load_stamps(options.data, verbose=True)
+    if options.subtract_sky:
+        stamps = subtract_sky(stamps)
     summary = summarise(stamps, read_catalogue(options.data), options.filter)
     shape = stamps.pixels.shape
     print(f"{stamps.folder}: {len(stamps)} stamps of {shape[1]} band(s), {shape[2:]} pixels")

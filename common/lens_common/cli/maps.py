@@ -15,7 +15,7 @@ from ..runs import check_model
 from ..scores.occlusion import map_stamps, pick_stamps
 from ..trials import fit_to_run
 from . import pictures
-from .options import AddVerb, add_network, add_resample, check_ending, chosen_run, positive
+from .options import AddVerb, add_changes, add_network, check_ending, chosen_run, positive
 
 MOST_DRAWN = pictures.MOST_PAIRS
 
@@ -30,7 +30,7 @@ def add_verb(verb: AddVerb) -> None:
     which.add_argument(
         "--most", type=positive, default=12, metavar="N", help="the N of the highest scores; default %(default)s"
     )
-    add_resample(parser)
+    add_changes(parser)
     parser.add_argument("--out", required=True, metavar="FILE.png", help="the picture; FILE.npz holds all arrays")
 
 
@@ -43,7 +43,7 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     check_ending(options.out, ".png")
     out, run = Path(options.out), chosen_run(options)
     check_model(run, options.model)
-    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample)
+    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample, options.subtract_sky)
     ids = read_ids(Path(options.ids)) if options.ids else None
     if ids:
         pick_stamps(stamps, ids)  # before the network is built, which takes a while

@@ -42,13 +42,24 @@ def chosen_run(options: argparse.Namespace) -> str:
     return options.run or str(shipped_run(options.model or next(iter(MODELS))))
 
 
-def add_resample(parser: argparse.ArgumentParser) -> None:
-    """Add --resample."""
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Add --resample and --subtract-sky: what may be done to stamps before they are scored."""
+    add_subtract_sky(parser)
     parser.add_argument(
         "--resample",
         action="store_true",
         help="give stamps of another size or pixel scale those that the network was trained on, about their centre, "
         "conserving flux; by default they are refused",
+    )
+
+
+def add_subtract_sky(parser: argparse.ArgumentParser) -> None:
+    """Add --subtract-sky."""
+    parser.add_argument(
+        "--subtract-sky",
+        action="store_true",
+        help="subtract from each stamp its sky, the median of its pixels clipped at three sigma: for images whose sky "
+        "is still in them; a sky level unlike that of the training is warned of, a high one refused",
     )
 
 

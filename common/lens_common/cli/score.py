@@ -8,7 +8,7 @@ from ..data.stamps import load_stamps
 from ..learning.classifier import LensClassifier
 from ..runs import check_model
 from ..trials import fit_to_run, score_run, without_flagged
-from .options import AddVerb, add_filter, add_network, add_resample, check_ending, chosen_run
+from .options import AddVerb, add_changes, add_filter, add_network, check_ending, chosen_run
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -19,7 +19,7 @@ def add_verb(verb: AddVerb) -> None:
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="score table; a JSON file of the same name is written beside it"
     )
-    add_resample(parser)
+    add_changes(parser)
     add_filter(parser, "set flagged stamps aside, with the reason in FILE-rejected.csv")
 
 
@@ -29,7 +29,7 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
     out, run = Path(options.out), chosen_run(options)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_model(run, options.model)
-    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample)
+    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample, options.subtract_sky)
     if options.filter:
         stamps = without_flagged(stamps, options.filter)
     classifier = LensClassifier.of(backend).load(run).set_params(verbose=True)

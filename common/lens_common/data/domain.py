@@ -1,10 +1,11 @@
-"""What a network was trained on, and whether other stamps are like it: size and scale must agree, units should."""
+"""What a network was trained on, and whether other stamps are like it: size, scale, units and sky."""
 
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
+from astropy.stats import sigma_clipped_stats
 from scipy.interpolate import CubicSpline
 
 from ..errors import UserError
@@ -14,6 +15,8 @@ from .stamps import Stamps
 
 NOISE_QUANTILES = (0.01, 0.5, 0.99)
 FAR = 2.0  # times beyond the noise of the training
+# Times the largest sky level of the training: beyond it scores are those of the sky.
+TOO_FAR = 10.0
 # Scalings whose result a common factor of all pixels does not change, or hardly.
 WITHOUT_UNIT = ("sigma", "arcsinh", "sign-clip")
 # Stamps that are looked at to know the noise of a data set, or resampled at once.
@@ -32,6 +35,10 @@ class Domain:
         NaN where unknown.
     noise : tuple of float
         1, 50 and 99 % quantile of the stamps' noise, in their unit.
+    sky : tuple of float
+        The same quantiles of their sky level, see `sky_levels`.
+    residual_sky : float
+        What a sky estimate finds in them in the median, in units of the noise: faint sources raise it.
     scaling : str
         Name of it; empty where the training has not ended.
     """
@@ -41,6 +48,8 @@ class Domain:
     pixel_scale_arcsec: float
     zero_point_mag: float
     noise: Tuple[float, ...]
+    sky: Tuple[float, ...]
+    residual_sky: float
     scaling: str
 
 
@@ -56,7 +65,7 @@ def describe_stamps(data: Stamps, rows: np.ndarray) -> Dict[str, Any]:
     Returns
     -------
     dict
-        ``pixel_scale_arcsec`` and ``zero_point_mag``, ``None`` where unknown, and ``noise``; ready for JSON.
+        ``pixel_scale_arcsec`` and ``zero_point_mag``, ``None`` where unknown, ``noise`` and ``sky``; ready for JSON.
     """
     known = {key: getattr(data, key) for key in ("pixel_scale_arcsec", "zero_point_mag")}
     scale = {key: None if math.isnan(value) else value for key, value in known.items()}
@@ -64,9 +73,65 @@ def describe_stamps(data: Stamps, rows: np.ndarray) -> Dict[str, Any]:
 
 
 def describe_pixels(pixels: np.ndarray, rows: Optional[np.ndarray] = None) -> Dict[str, Any]:
-    """Noise of some stamps, or all, (N, bands, H, W) in counts: its `NOISE_QUANTILES`, ready for JSON."""
-    rows = np.arange(len(pixels)) if rows is None else rows
-    return {"noise": np.quantile(_noise(pixels, rows), NOISE_QUANTILES).tolist()}
+    """Noise and sky level of some stamps, or all, (N, bands, H, W) in counts: `NOISE_QUANTILES`, ready for JSON."""
+    sample = _spread(pixels, np.arange(len(pixels)) if rows is None else rows)
+    levels = sky_levels(sample)
+    levels = levels[np.isfinite(levels)] if np.isfinite(levels).any() else np.zeros(1)
+    return {
+        "noise": np.quantile(_noise(sample), NOISE_QUANTILES).tolist(),
+        "sky": np.quantile(levels, NOISE_QUANTILES).tolist(),
+        "residual_sky": float(np.median(_sky(sample) / np.maximum(median_and_noise(sample)[1], 1e-30))),
+    }
+
+
+def sky_levels(pixels: np.ndarray) -> np.ndarray:
+    """Sky level of each stamp, in units of its own noise.
+
+    Parameters
+    ----------
+    pixels : float array (N, bands, H, W)
+        Finite.
+
+    Returns
+    -------
+    float32 array (N,)
+        Median over noise, of the band where that is furthest from 0; NaN for a stamp without noise.
+    """
+    median, noise = median_and_noise(pixels)
+    levels = median / np.where(noise > 0, noise, np.nan)  # (N, bands)
+    furthest = np.argmax(np.nan_to_num(np.abs(levels), nan=-1), axis=1)
+    return levels[np.arange(len(levels)), furthest]
+
+
+def subtract_sky(data: Stamps, residual: float = 0.0) -> Stamps:
+    """Subtract from each band of each stamp its sky: the median of its pixels, clipped at three sigma.
+
+    Ids, digests and data hash stay those of the stamps as they were read.
+
+    Parameters
+    ----------
+    data : Stamps
+        Any unit.
+    residual : float
+        What is left, in units of the noise.  The estimate holds some of the light of faint sources; a network
+        that has learned from stamps with a true sky of zero is given as much as was found in those.
+
+    Returns
+    -------
+    Stamps
+        Its `sky_subtracted` is true.
+    """
+    pixels = np.empty(data.pixels.shape, np.float32)
+    for first in range(0, len(data), CHUNK):
+        part = np.asarray(data.pixels[first : first + CHUNK], np.float64)
+        sky = _sky(part) - residual * median_and_noise(part)[1]
+        pixels[first : first + CHUNK] = part - sky[:, :, None, None]
+    return replace(data, pixels=pixels, sky_subtracted=True)
+
+
+def _sky(pixels: np.ndarray) -> np.ndarray:
+    """Sky of each band of each stamp, (N, bands)."""
+    return sigma_clipped_stats(pixels.reshape(*pixels.shape[:2], -1), axis=2)[1]
 
 
 def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
@@ -124,8 +189,8 @@ def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
     else:
         top, left = (height - side) // 2, (width - side) // 2
         stamps = data.pixels[:, :, top : top + side, left : left + side]
-    said = f"{found} {'resampled' if is_scaled else 'cut'} to {wanted}"
-    return replace(data, pixels=stamps, resampled=said, pixel_scale_arcsec=wanted_arcsec if is_scaled else found_arcsec)
+    done = f"{found} {'resampled' if is_scaled else 'cut'} to {wanted}"
+    return replace(data, pixels=stamps, resampled=done, pixel_scale_arcsec=wanted_arcsec if is_scaled else found_arcsec)
 
 
 def resample_stamps(stamps: np.ndarray, side: int, step: float) -> np.ndarray:
@@ -177,7 +242,13 @@ def unit_warnings(data: Stamps, domain: Domain) -> List[str]:
     -------
     list of str
         One where the headers state another zero-point, by more than 1 % in flux; one where the
-        median noise lies a factor of 2 or more beyond the 1 to 99 % of the training stamps.
+        median noise lies a factor of 2 or more beyond the 1 to 99 % of the training stamps; one where
+        the median sky level lies beyond those.
+
+    Raises
+    ------
+    UserError
+        For a sky level more than `TOO_FAR` times as high, or as low, as any in the training.
     """
     zero_point = domain.zero_point_mag
     unit = "its unit" if math.isnan(zero_point) else f"counts at zero-point {zero_point:g} in one exposure"
@@ -192,20 +263,45 @@ def unit_warnings(data: Stamps, domain: Domain) -> List[str]:
             f"the headers of {data.folder} say zero-point {data.zero_point_mag:g}, the network was trained at "
             f"{zero_point:g}: multiply the stamps by {factor:.4g}; {matters}"
         )
-    noise = float(np.median(_noise(data.pixels, np.arange(len(data.pixels)))))
+    sample = _spread(data.pixels, np.arange(len(data.pixels)))
+    noise = float(np.median(_noise(sample)))
     low, high = domain.noise[0], domain.noise[-1]
     if not low / FAR <= noise <= high * FAR:
         sentences.append(
             f"the stamps of {data.folder} have a noise of {noise:.3g} in the median, those that the network was "
             f"trained on {low:.3g} to {high:.3g}: scale them to {unit}; {matters}"
         )
+    levels = sky_levels(sample)
+    levels = levels[np.isfinite(levels)]
+    if len(levels):
+        sentences += _sky_warning(data.folder, float(np.median(levels)), sample[0, 0].size * len(levels), domain)
     return sentences
 
 
-def _noise(stamps: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Noise of the noisiest band of some of the rows, spread over all."""
-    spread = rows[np.linspace(0, len(rows) - 1, min(CHUNK, len(rows))).astype(int)]
-    return median_and_noise(stamps[spread])[1].max(axis=1)
+def _sky_warning(folder: str, level: float, n_pixels: int, domain: Domain) -> List[str]:
+    """Sentence on a sky level beyond those of the training, by more than the error of a median of so many pixels."""
+    low, high = domain.sky[0], domain.sky[-1]
+    error = 4 * 1.2533 / math.sqrt(n_pixels)  # of a median: sqrt(pi / 2) of a mean's
+    if low - error <= level <= high + error:
+        return []
+    sentence = (
+        f"the sky level of {folder} is {level:+.2f} times the noise of a stamp in the median, that of the stamps that "
+        f"the network was trained on {low:+.2f} to {high:+.2f}, and scores follow the sky: subtract it with "
+        "`subtract_sky`"
+    )
+    if abs(level) > TOO_FAR * max(abs(low), abs(high)) + error:
+        raise UserError(sentence)
+    return [sentence]
+
+
+def _spread(stamps: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some of the rows, spread over all."""
+    return stamps[rows[np.linspace(0, len(rows) - 1, min(CHUNK, len(rows))).astype(int)]]
+
+
+def _noise(stamps: np.ndarray) -> np.ndarray:
+    """Noise of the noisiest band of each stamp."""
+    return median_and_noise(stamps)[1].max(axis=1)
 
 
 def _geometry(height: int, width: int, scale_arcsec: float) -> str:

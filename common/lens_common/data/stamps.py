@@ -4,7 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -44,7 +44,9 @@ class Stamps:
     zero_point_mag : float
         Magnitude of a source of one count.
     resampled : str
-        What was done to the stamps since they were read, in words; empty if nothing.
+        What was done to their size and scale since they were read, in words; empty if nothing.
+    sky_subtracted : bool
+        Whether the sky of each was subtracted since.
     """
 
     folder: str
@@ -57,6 +59,7 @@ class Stamps:
     pixel_scale_arcsec: float = np.nan
     zero_point_mag: float = np.nan
     resampled: str = ""
+    sky_subtracted: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,6 +68,12 @@ class Stamps:
         """Some of the stamps: rows by number, as a slice or as a mask (N,); one number gives one stamp."""
         rows = slice(rows, rows + 1 or None) if isinstance(rows, (int, np.integer)) else rows
         return replace(self, **{key: getattr(self, key)[rows] for key in PER_STAMP})
+
+    @property
+    def changes(self) -> Dict[str, Any]:
+        """What was done to the stamps since they were read, for JSON; empty if nothing."""
+        changes = {"resampled": self.resampled, "sky_subtracted": self.sky_subtracted}
+        return {key: value for key, value in changes.items() if value}
 
     @property
     def bands(self) -> Tuple[str, ...]:

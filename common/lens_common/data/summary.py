@@ -68,6 +68,7 @@ def summarise(stamps: Stamps, catalogue: Table, thresholds: Mapping[str, float])
     values = {
         "noise [counts]": noise,
         "median [counts]": median,
+        "sky level / noise": median / np.where(noise > 0, noise, np.nan),
         "brightest pixel / noise": (peak - median) / np.where(noise > 0, noise, np.nan),
         "detected signal / noise": quality["signal"],
     }

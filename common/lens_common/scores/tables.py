@@ -40,7 +40,7 @@ def write_scores(path: Path, data: Stamps, folds: np.ndarray, scores: np.ndarray
     write_csv(path, [dict(zip(SCORE_COLUMNS, row)) for row in rows], SCORE_COLUMNS)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     about = {"data": data.folder, "data_hash": data.data_hash, "n_stamps": len(scores), "sha256": digest, **provenance}
-    write_json(path.with_suffix(".json"), {**about, "resampled": data.resampled} if data.resampled else about)
+    write_json(path.with_suffix(".json"), {**about, **data.changes})
 
 
 def read_scores(path: Path) -> Table:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lens_common.data.decoding import SET_ASIDE, Outcome, Rejection, examine_stamp, unlike_others
-from lens_common.data.domain import match_stamps
+from lens_common.data.domain import match_stamps, subtract_sky
 from lens_common.data.headers import StampError
 from lens_common.data.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
 from lens_common.data.stamps import Stamps
@@ -83,6 +83,8 @@ class Job:
         Of the source, where known.
     resample : bool
         See `lens_common.data.domain.match_stamps`.
+    subtract_sky : bool
+        See `lens_common.data.domain.subtract_sky`.
     thresholds : tuple of (str, float)
         Of the bad-image filter, or none.
     """
@@ -97,6 +99,7 @@ class Job:
     zero_point_mag: float | None
     resample: bool
     thresholds: tuple[tuple[str, float], ...]
+    subtract_sky: bool = False
 
     def part(self, number: int) -> Path:
         """File that a shard becomes."""
@@ -225,6 +228,8 @@ def _score_block(job: Job, block: list[Found]) -> pa.Table:
         beyond = flag_stamps(measure_quality(data), THRESHOLDS)
         flags = [",".join(name for name in beyond if beyond[name][row]) for row in range(len(data.ids))]
     worker = open_worker(job)
+    if job.subtract_sky:
+        data = subtract_sky(data, worker.domain.residual_sky)
     matched = match_stamps(data, worker.domain, job.resample)
     scored = _part_table(
         id=[*map(utf8_text, data.ids)],

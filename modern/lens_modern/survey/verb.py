@@ -19,7 +19,7 @@ import torch
 from lens_common import __version__
 from lens_common.cli.options import check_ending, chosen_run, positive
 from lens_common.data.decoding import pixels_of_most
-from lens_common.data.domain import Domain, match_stamps, unit_warnings
+from lens_common.data.domain import Domain, match_stamps, subtract_sky, unit_warnings
 from lens_common.data.quality import describe_filter
 from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
@@ -105,7 +105,9 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     domain, name = read_domain(run), ", ".join(sources)
     plan = Plan(parts / "shards.jsonl", sources, options.shard_size)
     data = _look(plan, name)
-    matched = match_stamps(data, domain, options.resample)
+    matched = match_stamps(
+        subtract_sky(data, domain.residual_sky) if options.subtract_sky else data, domain, options.resample
+    )
     if matched.resampled:
         LOG.info(f"stamps of {matched.resampled}")
     for sentence in unit_warnings(matched, domain):
@@ -129,7 +131,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
             f"the filter {describe_filter(options.filter)} leaves no stamp of {name}; loosen it, it is in counts as "
             "the 2018 mocks are"
         )
-    _write(out, files, contents, {**about, **({"resampled": matched.resampled} if matched.resampled else {})}, name)
+    _write(out, files, contents, {**about, **matched.changes}, name)
     shutil.rmtree(parts)
     hours = contents.cpu_seconds / contents.size.n_rows * 1e6 / 3600
     print(f"{contents.size.n_rows} stamps scored, {contents.n_above} above 0.5: {out}")
@@ -196,13 +198,23 @@ def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, An
         pixel_scale_arcsec=None if np.isnan(data.pixel_scale_arcsec) else data.pixel_scale_arcsec,
         zero_point_mag=None if np.isnan(data.zero_point_mag) else data.zero_point_mag,
         resample=options.resample,
+        subtract_sky=options.subtract_sky,
         thresholds=tuple((options.filter or {}).items()),
     )
 
 
 def _task_digest(plan: Plan, job: Job, model_hash: str) -> str:
     """SHA-256 of all that a part depends on."""
-    task = [PARTS_VERSION, __version__, plan.digest, model_hash, job.precision, job.resample, job.thresholds]
+    task = [
+        PARTS_VERSION,
+        __version__,
+        plan.digest,
+        model_hash,
+        job.precision,
+        job.resample,
+        job.thresholds,
+        job.subtract_sky,
+    ]
     task.append(bool(job.network))
     return hashlib.sha256(json.dumps(task).encode()).hexdigest()
 
