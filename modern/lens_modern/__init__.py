@@ -1,19 +1,19 @@
 """The PyTorch twin of the 2018 stack."""
 
-from types import ModuleType
-from typing import ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from lens_common.learning.classifier import LensClassifier as _LensClassifier
-
-from . import backend
+if TYPE_CHECKING:
+    from . import backend
+    from .classifier import LensClassifier, load_shipped
 
 __all__ = ["LensClassifier", "backend", "load_shipped"]
 __version__ = "0.1.0"
 
 
-class LensClassifier(_LensClassifier):  # noqa: D101  its docstring is that of the common one
-    __doc__ = _LensClassifier.__doc__
-    backend: ClassVar[ModuleType] = backend
-
-
-load_shipped = LensClassifier.load_shipped
+def __getattr__(name: str) -> Any:
+    if name == "backend":
+        return import_module(".backend", __name__)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(".classifier", __name__), name)
