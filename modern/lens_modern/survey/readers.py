@@ -146,8 +146,8 @@ def _read_extensions(path: Path, places: list) -> Iterator[Cutout]:
 
 def _plan_hdf5(path: Path, size: int) -> Iterator[tuple[int, list]]:
     with _as_error(path), h5py.File(path) as file:
-        arrays: dict[str, h5py.Stamps] = {}
-        file.visititems(lambda name, node: arrays.update({name: node} if isinstance(node, h5py.Stamps) else {}))
+        arrays: dict[str, h5py.Dataset] = {}
+        file.visititems(lambda name, node: arrays.update({name: node} if isinstance(node, h5py.Dataset) else {}))
         name = _choose(
             path, {name: array.ndim in (3, 4) and array.dtype.kind in "iuf" for name, array in arrays.items()}
         )
