@@ -299,3 +299,21 @@ def test_an_id_that_comes_twice_is_scored_once(pics, tmp_path, capsys):
     assert score(tmp_path / "once.h5", tmp_path / "once.csv") == 0
     hashes = [json.loads((tmp_path / f"{name}.json").read_text())["data_hash"] for name in ("s", "once")]
     assert hashes[0] == hashes[1]
+
+
+def test_several_arrays_of_one_name_are_refused_by_name_and_one_can_be_chosen(pics, tmp_path, capsys):
+    path = tmp_path / "nights.h5"
+    with h5py.File(path, "w") as file:
+        for night, rows in (("one", slice(0, 2)), ("two", slice(2, 5))):
+            file[f"{night}/images"] = np.asarray(pics.pixels[rows, 0])
+        file["weights"] = np.ones((5, 45, 45), "f4")
+    command = ["score", str(path), "--model", "cnn", "--out", str(tmp_path / "scores.csv")]
+    assert main(command) == 2
+    sentence = capsys.readouterr().err
+    assert "holds several arrays that could be cutouts: one/images, two/images; choose one with --array" in sentence
+    assert main([*command, "--array", "two/images"]) == 0
+    assert [float(row["score"]) for row in read_rows(tmp_path / "scores.csv")] == pytest.approx(
+        cut_scores(pics)[2:], abs=1e-6
+    )
+    assert main([*command, "--array", "three"]) == 2
+    assert "holds no array three of numbers that could be cutouts" in capsys.readouterr().err

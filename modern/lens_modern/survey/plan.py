@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from array import array
+from array import array as numbers
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from lens_common.errors import UserError
 from lens_common.files import replacing
 
 from .engine import DAMAGED, Found, Shard, examine_shard
-from .readers import READERS, find_reader
+from .readers import OF_ARRAYS, READERS, find_reader
 
 SAMPLE = 25  # stamps that tell shape, pixel scale, zero-point and noise of all
 
@@ -28,6 +28,8 @@ class Plan:
         Folders and files.
     size : int
         Cutouts of a shard, about.
+    array : str
+        Which array of the files that hold several; empty: the only one that could be cutouts.
 
     Attributes
     ----------
@@ -42,13 +44,13 @@ class Plan:
         If a source is missing or of no known kind, or the only one is empty or damaged.
     """
 
-    def __init__(self, path: Path, sources: Sequence[str], size: int) -> None:
-        self._path, self._starts, self.lengths = path, array("Q"), array("Q")
+    def __init__(self, path: Path, sources: Sequence[str], size: int, array: str = "") -> None:
+        self._path, self._starts, self.lengths = path, numbers("Q"), numbers("Q")
         digest = hashlib.sha256()
         with replacing(path, "wb") as file:
             for source in sources:
                 absolute = os.path.abspath(source)
-                for n_cutouts, kind, rows in _shards_of(Path(source), size, is_only=len(sources) == 1):
+                for n_cutouts, kind, rows in _shards_of(Path(source), size, array, is_only=len(sources) == 1):
                     self._starts.append(file.tell())
                     self.lengths.append(n_cutouts)
                     file.write(json.dumps([n_cutouts, kind, absolute, rows]).encode() + b"\n")
@@ -89,12 +91,13 @@ class Plan:
         return good or bad
 
 
-def _shards_of(source: Path, size: int, is_only: bool) -> Iterator[tuple[int, str, list]]:
+def _shards_of(source: Path, size: int, array: str, is_only: bool) -> Iterator[tuple[int, str, list]]:
     """Shards of a source; of a damaged one among others a shard that says so."""
     try:
         kind = find_reader(source)
         n_found = 0
-        for n_cutouts, rows in READERS[kind].plan(source.absolute(), size):
+        chosen = [array] if array and kind in OF_ARRAYS else []
+        for n_cutouts, rows in READERS[kind].plan(source.absolute(), size, *chosen):
             yield n_cutouts, kind, rows
             n_found += n_cutouts
         if not n_found:

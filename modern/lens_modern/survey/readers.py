@@ -67,13 +67,13 @@ class Reader(NamedTuple):
     Attributes
     ----------
     plan : callable
-        (path, size) to shards of about `size` cutouts: the number of them, and what `read` asks for.  A StampError
-        where the source is damaged, or holds none.
+        (path, size), and for a file of several arrays the name of one, to shards of about `size` cutouts: the number
+        of them, and what `read` asks for.  A StampError where the source is damaged, or holds none.
     read : callable
         (path, what `plan` said) to the cutouts, in order.  A StampError that it raises ends the shard.
     """
 
-    plan: Callable[[Path, int], Iterator[tuple[int, list]]]
+    plan: Callable[..., Iterator[tuple[int, list]]]
     read: Callable[[Path, list], Iterator[Cutout]]
 
 
@@ -144,13 +144,12 @@ def _read_extensions(path: Path, places: list) -> Iterator[Cutout]:
             yield Cutout(f"{path.name}#{row}", f"{path.name}#{row}", None, partial(decode_stamp, whole))
 
 
-def _plan_hdf5(path: Path, size: int) -> Iterator[tuple[int, list]]:
+def _plan_hdf5(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, list]]:
     with _as_error(path), h5py.File(path) as file:
         arrays: dict[str, h5py.Dataset] = {}
         file.visititems(lambda name, node: arrays.update({name: node} if isinstance(node, h5py.Dataset) else {}))
-        name = _choose(
-            path, {name: array.ndim in (3, 4) and array.dtype.kind in "iuf" for name, array in arrays.items()}
-        )
+        fits_in = {name: array.ndim in (3, 4) and array.dtype.kind in "iuf" for name, array in arrays.items()}
+        name = _choose(path, fits_in, chosen)
         n_rows = len(arrays[name])
     for start, stop in _row_ranges(n_rows, size):
         yield stop - start, [name, start, stop]
@@ -168,9 +167,9 @@ def _read_hdf5(path: Path, rows: list) -> Iterator[Cutout]:
             yield from _cutouts(path, first, array[first:last], header, known)
 
 
-def _plan_parquet(path: Path, size: int) -> Iterator[tuple[int, list]]:
+def _plan_parquet(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, list]]:
     with _as_error(path), pq.ParquetFile(path) as file:
-        name = _choose(path, {field.name: _depth(field.type) > 0 for field in file.schema_arrow})
+        name = _choose(path, {field.name: _depth(field.type) > 0 for field in file.schema_arrow}, chosen)
         _shape(path, file.schema_arrow.field(name), file.schema_arrow.metadata)
         lengths = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     first = start = n_rows = 0
@@ -217,6 +216,7 @@ READERS = {
     "hdf5": Reader(_plan_hdf5, _read_hdf5),
     "parquet": Reader(_plan_parquet, _read_parquet),
 }
+OF_ARRAYS = ("hdf5", "parquet")  # kinds of files that can hold several arrays
 ENDINGS = {
     **dict.fromkeys((".fits", ".fits.gz", ".fits.fz"), "fits"),
     **dict.fromkeys((".h5", ".hdf5"), "hdf5"),
@@ -257,14 +257,19 @@ def _cards(about: dict[str, Any]) -> bytes:
     return b"".join(f"{key:8}= {about[name]}".encode().ljust(80) for key, name in keys.items() if name in about)
 
 
-def _choose(path: Path, fits_in: dict[str, bool]) -> str:
-    """Name of the array that holds the pixels."""
-    found = [name for name, is_one in fits_in.items() if is_one]
-    named = [name for key in NAMES for name in found if name.rsplit("/", 1)[-1] == key]
-    if named or len(found) == 1:
-        return (named or found)[0]
+def _choose(path: Path, fits_in: dict[str, bool], chosen: str) -> str:
+    """Name of the array that holds the pixels: the chosen one, the only one, or the only one of the likeliest name."""
+    candidates = [name for name, is_one in fits_in.items() if is_one and chosen in ("", name)]
+    of_name = ([name for name in candidates if name.rsplit("/", 1)[-1] == key] for key in NAMES)
+    likeliest = next(filter(None, of_name), candidates)
+    if len(likeliest) == 1:
+        return likeliest[0]
+    if likeliest:
+        raise StampError(
+            f"{path} holds several arrays that could be cutouts: {', '.join(likeliest)}; choose one with `array`"
+        )
     raise StampError(
-        f"{path} holds {'no array' if not found else 'several arrays'} of numbers that could be cutouts, among "
+        f"{path} holds no array {f'{chosen} ' if chosen else ''}of numbers that could be cutouts, among "
         f"{', '.join(fits_in) or 'nothing'}; name one {NAMES[0]}: (N, H, W) or (N, bands, H, W), or in Parquet lists"
     )
 

@@ -62,6 +62,12 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
         "--workers", type=positive, metavar="N", help="processes; by default one a core, for few cutouts one"
     )
     parser.add_argument(
+        "--array",
+        default="",
+        metavar="NAME",
+        help="which array of an HDF5 file, or column of a Parquet file, of several",
+    )
+    parser.add_argument(
         "--engine",
         choices=ENGINES,
         default="auto",
@@ -103,7 +109,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     precision = "float32" if options.precision == "auto" else options.precision
     about = {**provenance(run, classifier, _engine(options.engine, precision)), "precision": precision}
     domain, name = read_domain(run), ", ".join(sources)
-    plan = Plan(parts / "shards.jsonl", sources, options.shard_size)
+    plan = Plan(parts / "shards.jsonl", sources, options.shard_size, options.array)
     data = _look(plan, name)
     matched = match_stamps(
         subtract_sky(data, domain.residual_sky) if options.subtract_sky else data, domain, options.resample
