@@ -85,7 +85,8 @@ def check_new(run: Path, classifier: LensClassifier, thresholds: Filter = None) 
         If the folder holds a run of other settings, or other files.
     """
     if not (run / "config.json").exists():
-        if run.is_dir() and any(run.iterdir()):
+        # A lock, or a file that was being written when a training was killed, is nobody's.
+        if run.is_dir() and not all(path.name.startswith(".") for path in run.iterdir()):
             raise UserError(f"{run} holds other files; choose an empty or a new folder for `out`")
         return
     config, plan = read_config(run), _plan(classifier, thresholds)
@@ -214,11 +215,11 @@ def _begin(
     }
     if (run / "config.json").exists() and read_config(run)["data"]["hash"] != data["hash"]:
         raise UserError(f"{run} holds a run on other data; choose another `out`")
+    write_json(run / "config.json", config)  # first: by it a run that was killed is known again
     columns = zip(stamps.ids, stamps.paths, folds, stamps.labels, stamps.digests)
     write_csv(run / "stamps.csv", [dict(zip(STAMP_COLUMNS, row)) for row in columns], STAMP_COLUMNS)
     write_rejected(run / "rejected.csv", stamps.rejected)
     write_json(run / "environment.json", {**describe_environment(backend.describe()), "data_hash": data["hash"]})
-    write_json(run / "config.json", config)
     return config
 
 
