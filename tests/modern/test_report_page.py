@@ -182,7 +182,7 @@ def test_names_are_words_in_the_markdown(study):
 
 def test_every_row_of_a_markdown_table_has_all_its_cells(study):
     tables = render(study[".md"]).split("<table>")[1:]
-    assert len(tables) == 5
+    assert len(tables) == 6
     for table in tables:
         cells = [len(re.findall(r"<t[hd]", row)) for row in table.split("</table>")[0].split("<tr>")[1:]]
         assert len(set(cells)) == 1
