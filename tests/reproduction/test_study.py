@@ -152,7 +152,7 @@ def test_a_new_run_is_trained_and_scores_every_set_that_is_here(tmp_path):
             "train", "--model", "cnn", "--preset", "study-2000", "--seed", "3", "--defects",
             "class_overwrite,raw_pixels", "--data", "/q", "--epochs", "4", "--out", f"{tmp_path}/r",
         ],
-        ["score", "/m", "--run", f"{tmp_path}/r", "--out", f"{tmp_path}/r/scores-mocks.csv"],
+        ["score", "/m", "--run", f"{tmp_path}/r", "--out", f"{tmp_path}/r/scores-mocks.csv", "--engine", "torch"],
     ]  # fmt: skip
 
 
