@@ -314,3 +314,20 @@ def test_float64_is_computed_by_torch(data, undisturbed, tmp_path):
     assert main(arguments([data], tmp_path / "s.csv", "--precision", "float64")) == 0
     scores = [[float(row["score"]) for row in rows] for rows in (read_rows(tmp_path / "s.csv"), undisturbed[0])]
     np.testing.assert_allclose(*scores, rtol=0, atol=1e-5)
+
+
+def test_parts_that_a_killed_clean_up_left_are_not_taken_for_those_of_the_next_job(data, undisturbed, tmp_path):
+    out, parts = tmp_path / "s.csv", tmp_path / "s.csv.parts"
+    command = arguments([data], out, "--shard-size", 100, "--workers", 1)
+    child = CHILDREN.Process(target=main, args=([*command, "--filter", "default"],))
+    child.start()
+    while child.is_alive() and len([*parts.glob("*.parquet")]) < 2:
+        time.sleep(0.01)
+    child.kill()
+    child.join()
+    assert [*parts.glob("*.parquet")] and (parts / "job.json").exists()
+    for path in parts.glob("*.parquet"):
+        pq.write_table(pq.read_table(path).slice(0, 1), path)  # whatever they hold
+    (parts / "job.json").unlink()  # which a clean-up removed before it was killed
+    assert main(command) == 0
+    assert read_rows(out) == undisturbed[0]

@@ -120,7 +120,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
         LOG.info(sentence)
     job = _job(options, parts, run, about, data)
     digest = _task_digest(plan, job, about["model_hash"])
-    _refuse_other_task(parts, digest)
+    _take_over(parts, digest)
     if job.network:
         about["versions"]["openvino"] = importlib.metadata.version("openvino")
         if not Path(job.network).exists():
@@ -225,10 +225,13 @@ def _task_digest(plan: Plan, job: Job, model_hash: str) -> str:
     return hashlib.sha256(json.dumps(task).encode()).hexdigest()
 
 
-def _refuse_other_task(parts: Path, digest: str) -> None:
-    """See that parts that are there are of this task."""
+def _take_over(parts: Path, digest: str) -> None:
+    """See that parts that are there are of this task; remove those that do not say of which."""
     begun = parts / BEGUN
-    if begun.exists() and json.loads(begun.read_text())["digest"] != digest:
+    if not begun.exists():  # of a job that was killed while it tidied up
+        for path in parts.glob("*.parquet"):
+            path.unlink()
+    elif json.loads(begun.read_text())["digest"] != digest:
         raise UserError(
             f"{parts} holds the beginning of another task: other data, network or options; end that one with its "
             "own command, remove the folder, or choose another --out"
