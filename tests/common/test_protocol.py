@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lens_common.errors import UserError
-from lens_common.learning.protocol import check_weights
+from lens_common.learning.protocol import check_probabilities, check_weights
 
 OWN = {
     "conv.weight": np.zeros((4, 1, 3, 3), np.float32),
@@ -69,3 +69,10 @@ def test_an_optimiser_may_hold_an_infinite_average():
 
 def test_text_in_place_of_numbers_is_refused():
     assert "conv.bias holds <U1, no numbers" in refusal(**{"conv.bias": np.array(["a"] * 4)})
+
+
+def test_scores_beyond_zero_and_one_are_refused():
+    assert check_probabilities(np.array([0.0, 1.0])).tolist() == [0, 1]
+    for value in (np.nan, np.inf, -0.1):
+        with pytest.raises(UserError, match=r"1 of 2 scores are not in \[0, 1\] but"):
+            check_probabilities(np.array([0.5, value]))

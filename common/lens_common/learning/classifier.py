@@ -27,7 +27,7 @@ from ..runs import (
 )
 from .models import find_model
 from .presets import PRESETS, defective_data, defective_settings, preset_settings, resolve_defects
-from .protocol import NetworkShape
+from .protocol import NetworkShape, check_probabilities
 from .scaling import make_scaling, scaling_from_dict, scaling_to_dict
 from .training import (
     Catching,
@@ -257,6 +257,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
                 f"these have {shape.n_bands} and {shape.side}; cut or resample them"
             )
         scores = predict_in_batches(self.network_, self.scaling_.transform(X), self.verbose and len(X) > 2000)
+        check_probabilities(scores)
         return np.stack([1 - scores, scores], axis=1)
 
     def predict(self, X: np.ndarray) -> np.ndarray:

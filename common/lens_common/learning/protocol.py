@@ -101,6 +101,23 @@ def holds_training_state(weights: Mapping[str, np.ndarray]) -> bool:
     return any(name.startswith(OPTIMISERS) for name in weights)
 
 
+def check_probabilities(scores: np.ndarray) -> np.ndarray:
+    """Refuse scores (N,) that are not in [0, 1]; those of any network with finite weights and stamps are.
+
+    Raises
+    ------
+    UserError
+        With how many there are.
+    """
+    wrong = scores[~((scores >= 0) & (scores <= 1))]  # NaN is neither
+    if len(wrong):
+        raise UserError(
+            f"{len(wrong)} of {len(scores)} scores are not in [0, 1] but {wrong[0]}: the training diverged, or weights "
+            "or pixels are too large for float32; train again with a lower learning rate, or scale the stamps"
+        )
+    return scores
+
+
 def check_weights(expected: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray]) -> None:
     """Refuse weights that are not those of a network.
 

@@ -22,6 +22,7 @@ from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
 from lens_common.files import replacing
 from lens_common.learning.classifier import LensClassifier
+from lens_common.learning.protocol import check_probabilities
 from lens_common.learning.scaling import scaling_from_dict
 from lens_common.runs import read_config, read_domain, read_stamps
 
@@ -271,7 +272,7 @@ class Worker:
 
     def score(self, stamps: np.ndarray) -> np.ndarray:
         """Probability that each stamp, in counts, holds a lens."""
-        return self.network.predict(self.scaling.transform(np.asarray(stamps)))
+        return check_probabilities(self.network.predict(self.scaling.transform(np.asarray(stamps))))
 
 
 @lru_cache(maxsize=1)
