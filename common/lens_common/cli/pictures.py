@@ -280,7 +280,7 @@ def plot_maps(
 
 
 def _shortened(name: str) -> str:
-    """Both ends of a name that is too long for an axis; a dollar is no formula."""
+    """Both ends of a name that is too long for an axis; a dollar sign begins no formula."""
     if len(name) > NAME_LETTERS:
         name = f"{name[:12]}\N{HORIZONTAL ELLIPSIS}{name[13 - NAME_LETTERS :]}"
     return name.replace("$", r"\$")
