@@ -126,7 +126,7 @@ def judge(a: Runs, b: Runs) -> dict[str, Any]:
     Raises
     ------
     UserError
-        Where seeds or stamps are not the same, or a score is no number in [0, 1].
+        Where seeds or stamps are not the same, or a score is not a number in [0, 1].
     """
     check_same_stamps(a, b)
     if list(a.scores) != list(b.scores):

@@ -334,3 +334,25 @@ def test_a_classifier_that_has_not_learned_is_not_saved(new_estimator, tmp_path)
     with pytest.raises(NotFittedError):
         new_estimator().save(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_loaded_and_saved_again_loses_nothing(new_estimator, tmp_path):
+    first = new_estimator().fit(X, Y, ids=[f"stamp{row}" for row in range(40)]).save(tmp_path / "first")
+    second = TinyClassifier.load(first).save(tmp_path / "second")
+    for name in ("config.json", "stamps.csv", "history.csv"):
+        written = [(run / name).read_text() for run in (first, second)]
+        assert written[0].replace(".0,", ",") == written[1].replace(".0,", ",")  # an epoch is read as a float
+
+
+@pytest.mark.parametrize(
+    ("validation", "sentence"),
+    [
+        ((X, np.where(Y, 1, -1)), "labels must be 1 for a lens and 0 for a non-lens"),
+        ((X, Y[:39]), r"labels need shape \(40,\)"),
+        ((np.zeros((40, 1, 6, 6), np.float32), Y), r"validation stamps need the shape of the others, \(1, 5, 5\)"),
+        ((np.full_like(X, np.nan), Y), "stamps must be finite"),
+    ],
+)
+def test_validation_stamps_are_checked_as_the_others_are(new_estimator, validation, sentence):
+    with pytest.raises(UserError, match=sentence):
+        new_estimator().fit(X, Y, validation=validation)

@@ -12,7 +12,7 @@ from ..files import write_json
 from ..scores.comparison import compare_tables
 from ..scores.metrics import spell_interval
 from . import pictures
-from .options import AddVerb, add_threshold, check_ending
+from .options import AddVerb, add_margin, add_threshold, check_ending
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -22,13 +22,7 @@ def add_verb(verb: AddVerb) -> None:
     )
     parser.add_argument("a", metavar="A.csv", help="score table of `score` or `train`, with its JSON beside it")
     parser.add_argument("b", metavar="B.csv", help="another; a difference is B minus A")
-    parser.add_argument(
-        "--margin",
-        type=float,
-        default=0.02,
-        metavar="M",
-        help="the largest difference in AUROC that would not matter; default %(default)s",
-    )
+    add_margin(parser)
     parser.add_argument("--out", metavar="FILE.png", help="picture of both; FILE.json, with all numbers, beside it")
     add_threshold(parser)
 

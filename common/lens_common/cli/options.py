@@ -75,6 +75,17 @@ def add_filter(parser: argparse.ArgumentParser, what: str, default: Optional[str
     )
 
 
+def add_margin(parser: argparse.ArgumentParser) -> None:
+    """Add --margin."""
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.02,
+        metavar="M",
+        help="the largest difference in AUROC that would not matter; default %(default)s",
+    )
+
+
 def add_threshold(parser: argparse.ArgumentParser) -> None:
     """Add --threshold."""
     parser.add_argument(

@@ -37,7 +37,7 @@ def parse_filter(text: str) -> Dict[str, float]:
     Raises
     ------
     UserError
-        For another name, or a threshold that is no number of 0 or more.
+        For another name, or a threshold that is not a number of 0 or more.
     """
     if text == "default":
         return dict(THRESHOLDS)

@@ -23,6 +23,7 @@ from ..runs import (
     model_hash,
     read_config,
     read_settings,
+    read_stamps,
     shipped_run,
 )
 from .models import find_model
@@ -214,7 +215,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         UserError
-            For stamps that are not square or not four-axed, labels or ids of another length,
+            For stamps that are not square, not four-axed or not finite, labels or ids of another length,
             one class only, or no batch that can be filled.
         """
         X, shape = _check_stamps(X)
@@ -222,8 +223,11 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         if ids is not None and len(ids) != len(X):
             raise UserError(f"ids need one name a stamp, got {len(ids)} for {len(X)} stamps")
         settings = self.training_settings()
-        held_X, held_y = validation if validation is not None else (X[:0], y[:0])
-        counts = TrainingData(X, labels, held_X, np.asarray(held_y, bool))
+        held_X, held_y = validation if validation is not None else (X[:0], labels[:0])
+        held_X, held_shape = _check_stamps(held_X)
+        if held_shape != shape:
+            raise UserError(f"validation stamps need the shape of the others, {X.shape[1:]}; got {held_X.shape[1:]}")
+        counts = TrainingData(X, labels, held_X, _check_labels(held_y, len(held_X)))
         counts = defective_data(counts, self.resolved_defects())
         scaling = make_scaling(settings.scaling).fit(counts.stamps)
         data = replace(
@@ -240,6 +244,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         self.network_, self.shape_ = network, shape
         self.model_hash_ = model_hash(network.get_weights(), scaling_to_dict(scaling))
         self._learned = {"n_stamps": len(X), **describe_pixels(X)}
+        self._mode = self.backend.mode()
         self._stamps = [] if ids is None else _stamp_rows(ids, X, labels)
         return self
 
@@ -306,7 +311,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
             "settings": asdict(self.settings_),
             "defects": list(self.resolved_defects()),
             "filter": None,
-            "mode": self.backend.mode(),
+            "mode": self._mode,
             "preset": self.preset,
             "data": {"folder": "", "hash": "", **self._learned},
             "shape": asdict(self.shape_),
@@ -353,7 +358,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         loaded.classes_, loaded.n_features_in_ = np.array([False, True]), loaded.shape_.n_bands
         loaded.history_ = _read_history(Path(run) / "history.csv")
         loaded._learned = {key: value for key, value in config.get("data", {}).items() if key not in ("folder", "hash")}
-        loaded._stamps = []
+        loaded._mode, loaded._stamps = config["mode"], read_stamps(run)
         return loaded
 
     @classmethod

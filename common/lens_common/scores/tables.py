@@ -49,7 +49,7 @@ def read_scores(path: Path) -> Table:
     Raises
     ------
     UserError
-        If the file is not a score table, an id occurs twice, a score is no number in [0, 1] or a label neither 0, 1
+        If the file is not a score table, an id occurs twice, a score is not a number in [0, 1] or a label neither 0, 1
         nor empty.
     """
     try:

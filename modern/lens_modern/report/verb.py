@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from lens_common.cli.options import add_margin
 from lens_common.errors import UserError
 
 from .gallery import stamps_with_scores
@@ -39,13 +40,7 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--out", required=True, metavar="FILE.html", help="the page; .md and .json are written beside it"
     )
-    parser.add_argument(
-        "--margin",
-        type=float,
-        default=0.02,
-        metavar="M",
-        help="the largest difference in AUROC that would not matter; default %(default)s",
-    )
+    add_margin(parser)
 
 
 def report(backend: ModuleType, options: argparse.Namespace) -> None:
