@@ -4,7 +4,7 @@ import logging
 import resource
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from .learning.presets import PRESETS, defective_folds
 from .learning.protocol import NetworkShape
 from .learning.scaling import scaling_to_dict
 from .learning.training import Catching, TrainingSettings, not_catching
-from .mocks.prior import PRIOR, prior_hash
+from .mocks.prior import PRIOR, Prior, prior_hash
 from .mocks.writer import SIMULATOR_VERSION, make_mocks
 from .runs import (
     RUN_FORMAT,
@@ -68,12 +68,12 @@ class Evaluation:
         return "" if self.fold else f"-{self.stamps.data_hash[:12]}"
 
 
-def default_mocks(n_stamps: int, seed: int) -> Path:
-    """Mocks to train on, made once and kept by number, seed, prior and simulator version."""
-    folder = cache_folder("mocks") / f"{n_stamps}-seed{seed}-{prior_hash(PRIOR)}-v{SIMULATOR_VERSION}"
+def default_mocks(n_stamps: int, seed: int, priors: Sequence[Prior] = (PRIOR,)) -> Path:
+    """Mocks to train on, made once and kept by number, seed, priors and simulator version."""
+    folder = cache_folder("mocks") / f"{n_stamps}-seed{seed}-{prior_hash(*priors)}-v{SIMULATOR_VERSION}"
     LOG.info(f"{n_stamps} mocks of seed {seed}, made once and kept in {folder}")
     with exclusive(folder.with_suffix(".lock"), wait=True):
-        return make_mocks(folder, n_stamps, seed=seed, verbose=True)
+        return make_mocks(folder, n_stamps, seed=seed, prior=priors, verbose=True)
 
 
 def check_new(run: Path, classifier: LensClassifier, thresholds: Filter = None) -> None:

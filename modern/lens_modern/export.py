@@ -23,6 +23,7 @@ from lens_common.learning.protocol import NetworkShape
 from lens_common.runs import read_config
 
 N_CHECKED = 64
+CLIP_SIGMA, CLIPPINGS = 3.0, 5  # of astropy's sigma_clipped_stats
 TOLERANCE = 1e-5  # of a probability; float32 sums in another order differ by about 1e-7
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
@@ -124,6 +125,10 @@ def _sigma(scaling: Any, stamps: Tensor) -> Tensor:
     return _over_noise(stamps).clamp(scaling.low, scaling.high)
 
 
+def _sky_sigma(scaling: Any, stamps: Tensor) -> Tensor:
+    return _sigma(scaling, (stamps.double() - _sky(stamps)).to(stamps.dtype))
+
+
 def _sign_clip(scaling: Any, stamps: Tensor) -> Tensor:
     clipped = stamps.clamp(-scaling.limit, scaling.limit) / scaling.limit * scaling.scale
     return torch.where(stamps == scaling.masked, 0.0, clipped)
@@ -138,6 +143,7 @@ def _deeplens(scaling: Any, stamps: Tensor) -> Tensor:
 SCALED: dict[type, Callable[[Any, Tensor], Tensor]] = {
     scalings.Raw: lambda scaling, stamps: stamps,
     scalings.Sigma: _sigma,
+    scalings.SkySigma: _sky_sigma,
     scalings.Arcsinh: lambda scaling, stamps: _over_noise(stamps).asinh(),
     scalings.SignClip: _sign_clip,
     scalings.DeepLens: _deeplens,
@@ -148,6 +154,23 @@ def _over_noise(stamps: Tensor) -> Tensor:
     pixels = stamps.flatten(2)  # (N, bands, H * W)
     noise = SIGMA_PER_MAD * _median((pixels - _median(pixels)).abs())
     return stamps / torch.where(noise > 0, noise, 1.0)[:, :, :, None]
+
+
+def _sky(stamps: Tensor) -> Tensor:
+    """`lens_common.data.noise.sky_of`, (N, bands, 1, 1) in float64; what is kept of sorted pixels lies side by side."""
+    ordered = stamps.flatten(2).double().sort(dim=2).values
+    kept = torch.ones_like(ordered)  # 1 or 0
+    for _ in range(CLIPPINGS):
+        middle, mean = _kept_median(ordered, kept), (ordered * kept).sum(2, keepdim=True) / kept.sum(2, keepdim=True)
+        spread = (((ordered - mean) ** 2 * kept).sum(2, keepdim=True) / kept.sum(2, keepdim=True)).sqrt()
+        kept = kept * ((ordered - middle).abs() <= CLIP_SIGMA * spread)
+    return _kept_median(ordered, kept)[:, :, :, None]
+
+
+def _kept_median(ordered: Tensor, kept: Tensor) -> Tensor:
+    n_kept = kept.sum(2, keepdim=True).long()
+    first = (kept.cumsum(2) == 0).sum(2, keepdim=True)
+    return (ordered.gather(2, first + (n_kept - 1) // 2) + ordered.gather(2, first + n_kept // 2)) / 2
 
 
 def _median(pixels: Tensor) -> Tensor:

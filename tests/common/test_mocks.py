@@ -9,9 +9,10 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from lens_common.data.layout import DATASET_FOLDER, parse_name, path_label, stamp_id
+from lens_common.data.layout import CATALOGUE_NAME, DATASET_FOLDER, parse_name, path_label, stamp_id
 from lens_common.errors import UserError
 from lens_common.mocks import writer as mocks
+from lens_common.mocks.prior import LEAK_CONTROLLED, PRIOR, prior_hash
 from lens_common.mocks.simulator import draw_scene
 from lens_common.mocks.writer import make_mocks, simulate_stamp
 
@@ -94,6 +95,26 @@ def test_gzip_carries_no_time(small_set, small_catalogue):
     content = (small_set / DATASET_FOLDER / small_catalogue["path"][0]).read_bytes()
     # RFC 1952: bytes 4 to 7 are the modification time.
     assert content[4:8] == b"\0\0\0\0" and len(gzip.decompress(content)) % 2880 == 0
+
+
+def test_mixed_populations_take_turns_in_each_class(tmp_path):
+    priors = (PRIOR, LEAK_CONTROLLED)
+    folder = make_mocks(tmp_path / "mixed", 8, seed=5, prior=priors, workers=2) / DATASET_FOLDER
+    record = json.loads((folder / "mocks.json").read_text())
+    assert [prior["name"] for prior in record["prior"]] == ["lsst-2017", "leak-controlled"]
+    assert record["prior_hash"] == prior_hash(*priors)
+    table = Table.read(folder / CATALOGUE_NAME)
+    for is_lens in (1, 0):
+        for number, row in enumerate(table[table["is_lens"] == is_lens]):
+            expected = simulate_stamp(int(row["seed"]), bool(is_lens), priors[number % 2]).stamp
+            np.testing.assert_array_equal(fits.getdata(folder / row["path"]), expected)
+    with pytest.raises(UserError, match="other|prior_hash"):
+        make_mocks(tmp_path / "mixed", 8, seed=5)
+
+
+def test_mocks_of_no_population_are_refused(tmp_path):
+    with pytest.raises(UserError, match="at least one prior"):
+        make_mocks(tmp_path / "none", 8, prior=())
 
 
 def test_two_workers_write_what_one_writes(small_set, tmp_path):

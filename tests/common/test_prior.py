@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from lens_common.mocks.prior import PRIOR, prior_hash
+from lens_common.errors import UserError
+from lens_common.mocks.prior import LEAK_CONTROLLED, PRIOR, find_priors, prior_hash
 
 QUANTILE_PAIRS = [
     (PRIOR.sky_sigma_quantiles_counts, PRIOR.sky_sigma_probabilities),
@@ -50,3 +51,15 @@ def test_the_hash_is_the_head_of_the_sha256_of_sorted_json():
 def test_a_changed_number_inside_a_population_changes_the_hash():
     changed = dataclasses.replace(PRIOR, lens_field=dataclasses.replace(PRIOR.lens_field, slope=1.0))
     assert prior_hash(changed) != prior_hash(PRIOR)
+
+
+def test_a_mixture_has_a_hash_of_its_own_and_order_counts():
+    both, turned = (PRIOR, LEAK_CONTROLLED), (LEAK_CONTROLLED, PRIOR)
+    assert len({prior_hash(PRIOR), prior_hash(LEAK_CONTROLLED), prior_hash(*both), prior_hash(*turned)}) == 4
+
+
+def test_populations_are_found_by_name_and_others_refused():
+    assert find_priors(["leak-controlled", "lsst-2017"]) == (LEAK_CONTROLLED, PRIOR)
+    for names in (["nonsense"], [""], []):
+        with pytest.raises(UserError, match="no population named .*lsst-2017, leak-controlled"):
+            find_priors(names)

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lens_common.data.noise import SIGMA_PER_MAD, median_and_noise
+from lens_common.data.noise import SIGMA_PER_MAD, median_and_noise, sky_of
 from lens_common.errors import UserError
 from lens_common.learning.scaling import SCALINGS, DeepLens, make_scaling, scaling_from_dict, scaling_to_dict
 
@@ -15,7 +15,7 @@ from lens_common.learning.scaling import SCALINGS, DeepLens, make_scaling, scali
 ONE_TO_NINE = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)
 NOISE = 2.965204437
 CONSTANT = np.full((1, 1, 3, 3), 7, np.float32)
-NAMES = ["raw", "sigma", "arcsinh", "sign-clip", "deeplens"]
+NAMES = ["raw", "sigma", "sky-sigma", "arcsinh", "sign-clip", "deeplens"]
 
 
 def pixels(*values):
@@ -73,6 +73,43 @@ def test_sigma_does_not_clip_just_within_its_limits():
     scaled = make_scaling("sigma").transform(stamp)
     assert scaled[0, 0, 0, 0] == pytest.approx(-29 / NOISE, rel=1e-6)
     assert scaled[0, 0, 2, 2] == pytest.approx(59 / NOISE, rel=1e-6)
+
+
+def clipped_median(pixels):
+    """Median of pixels after five rounds of leaving out what lies beyond three sigma of it."""
+    for _ in range(5):
+        pixels = pixels[np.abs(pixels - np.median(pixels)) <= 3 * np.std(pixels)]
+    return np.median(pixels)
+
+
+def stamps_with_sources(seed=0):
+    """Two bands of noise about levels of their own, with a source that covers a ninth of each."""
+    stamps = np.random.RandomState(seed).normal(2, 3, (5, 2, 45, 45))
+    stamps[:, 1] = 4 * stamps[:, 1] - 30
+    stamps[:, :, 15:30, 10:25] += 40
+    return stamps.astype(np.float32)
+
+
+def test_the_sky_is_the_median_without_what_lies_beyond_three_sigma():
+    stamps = stamps_with_sources()
+    expected = [[clipped_median(band.astype(float).ravel()) for band in stamp] for stamp in stamps]
+    assert sky_of(stamps) == pytest.approx(np.array(expected), rel=1e-12)
+    # The source lifts the plain median; the sky is nearer to the levels that were drawn.
+    assert (np.abs(sky_of(stamps)[:, 0] - 2) < np.median(stamps[:, 0], axis=(1, 2)) - 2).all()
+
+
+@pytest.mark.parametrize("counts", [1, -10, 1000])
+def test_sky_sigma_sees_no_constant_and_sigma_does(counts):
+    stamps = stamps_with_sources()
+    scaled = make_scaling("sky-sigma").transform(stamps + np.float32(counts))
+    assert scaled == pytest.approx(make_scaling("sky-sigma").transform(stamps), abs=1e-4)
+    assert np.abs(make_scaling("sigma").transform(stamps + np.float32(counts)) - scaled).max() > 0.1
+
+
+def test_sky_sigma_is_sigma_once_the_sky_is_off():
+    stamps = stamps_with_sources()
+    without = (stamps - sky_of(stamps)[:, :, None, None]).astype(np.float32)
+    assert make_scaling("sky-sigma").transform(stamps) == pytest.approx(make_scaling("sigma").transform(without), abs=1e-5)
 
 
 def test_arcsinh_compresses_counts_over_noise():
@@ -144,7 +181,7 @@ def test_deeplens_refuses_to_transform_before_it_is_fitted():
         make_scaling("deeplens").transform(ONE_TO_NINE)
 
 
-@pytest.mark.parametrize("name", ["raw", "sigma", "arcsinh", "sign-clip"])
+@pytest.mark.parametrize("name", ["raw", "sigma", "sky-sigma", "arcsinh", "sign-clip"])
 def test_the_other_scalings_learn_nothing_from_the_training_stamps(name):
     scaling = make_scaling(name)
     assert scaling.fit(ONE_TO_NINE) == scaling
@@ -152,7 +189,7 @@ def test_the_other_scalings_learn_nothing_from_the_training_stamps(name):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("raw", 7), ("sigma", 7), ("arcsinh", 2.644120761058629), ("sign-clip", 100), ("deeplens", 0)],
+    [("raw", 7), ("sigma", 7), ("sky-sigma", 0), ("arcsinh", 2.644120761058629), ("sign-clip", 100), ("deeplens", 0)],
 )
 def test_a_constant_stamp_stays_finite(name, expected):
     # Without noise nothing is divided: asinh(7) = 2.64412.

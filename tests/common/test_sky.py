@@ -54,6 +54,12 @@ def test_a_level_ten_times_beyond_is_refused(mocks, counts):
         unit_warnings(with_sky(mocks, counts), DOMAIN)
 
 
+@pytest.mark.parametrize("counts", [10, 1000])
+def test_a_network_that_subtracts_the_sky_itself_is_warned_of_and_never_refused(mocks, counts):
+    (sentence,) = unit_warnings(with_sky(mocks, counts), replace(DOMAIN, scaling="sky-sigma"))
+    assert "the sky level of" in sentence and "-0.02 to +0.30" in sentence and "subtracts the sky" in sentence
+
+
 @pytest.mark.parametrize("counts", [0, 1, -10, 1000])
 def test_whatever_was_added_is_gone_once_it_is_subtracted(mocks, counts):
     plain, subtracted = subtract_sky(mocks), subtract_sky(with_sky(mocks, counts))

@@ -3,11 +3,12 @@
 import argparse
 import contextlib
 import sys
-from typing import Any, Callable, Dict, NoReturn, Optional
+from typing import Any, Callable, Dict, NoReturn, Optional, Tuple
 
 from ..data.quality import THRESHOLDS, describe_filter, parse_filter
 from ..errors import UserError
 from ..learning.models import MODELS
+from ..mocks.prior import POPULATIONS, PRIOR, Prior, find_priors
 from ..runs import shipped_run
 
 EXIT_USER_ERROR = 2
@@ -73,6 +74,24 @@ def add_filter(parser: argparse.ArgumentParser, what: str, default: Optional[str
         help=f"bad-image filter: {what}; thresholds by comma: noise at most, fraction of nonfinite pixels at most, "
         f"detected signal at least; `default` is {describe_filter(THRESHOLDS)}",
     )
+
+
+def add_population(parser: argparse.ArgumentParser) -> None:
+    """Add --population, of the mocks to be made."""
+    parser.add_argument(
+        "--population",
+        type=_priors,
+        metavar="P",
+        help=f"of the mocks: {' or '.join(POPULATIONS)}, where both classes draw sources and field alike, so that only "
+        f"lensing differs; several by comma take turns; default {PRIOR.name}",
+    )
+
+
+def _priors(text: str) -> Tuple[Prior, ...]:
+    try:
+        return find_priors(text.split(","))
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_margin(parser: argparse.ArgumentParser) -> None:

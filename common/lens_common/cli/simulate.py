@@ -3,9 +3,9 @@
 import argparse
 from types import ModuleType
 
-from ..mocks.prior import POPULATIONS, PRIOR
+from ..mocks.prior import PRIOR
 from ..mocks.writer import make_mocks
-from .options import AddVerb, seed
+from .options import AddVerb, add_population, seed
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -17,17 +17,12 @@ def add_verb(verb: AddVerb) -> None:
     parser.add_argument(
         "--seed", type=seed, default=1, metavar="S", help="two data sets need two seeds; default %(default)s"
     )
-    parser.add_argument(
-        "--population",
-        choices=POPULATIONS,
-        default=PRIOR.name,
-        help="leak-controlled: both classes draw sources and field alike, so only lensing differs; default %(default)s",
-    )
+    add_population(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
 
 
 def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
     """Make mocks in the 2018 layout."""
-    prior = POPULATIONS[options.population]
-    folder = make_mocks(options.out, options.mocks, seed=options.seed, prior=prior, verbose=True)
+    priors = options.population or (PRIOR,)
+    folder = make_mocks(options.out, options.mocks, seed=options.seed, prior=priors, verbose=True)
     print(f"{options.mocks} mocks, {options.mocks // 2} of them lenses: {folder}")

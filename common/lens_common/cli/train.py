@@ -14,10 +14,11 @@ from ..learning.presets import DEFECTS, PRESETS
 from ..learning.protocol import check_lens_weight
 from ..learning.scaling import SCALINGS
 from ..learning.training import SCHEDULES, TrainingSettings
+from ..mocks.prior import PRIOR
 from ..trials import check_batch, check_new, default_mocks, train_run
 from . import pictures
 from .evaluate import show
-from .options import AddVerb, add_filter, add_threshold, seed
+from .options import AddVerb, add_filter, add_population, add_threshold, seed
 from .signals import collected_signals
 
 
@@ -30,6 +31,7 @@ def add_verb(verb: AddVerb) -> None:
     source.add_argument("--data", metavar="DIR", help="labelled stamps in the 2018 layout; by default mocks are made")
     source.add_argument("--mocks", type=int, metavar="N", help="mocks to make; by default as many as the preset says")
     parser.add_argument("--mocks-seed", type=seed, default=1, metavar="S", help="of the mocks; default %(default)s")
+    add_population(parser)
     presets = "; ".join(f"{name}: {preset.what}" for name, preset in PRESETS.items())
     parser.add_argument(
         "--preset", choices=PRESETS, default="demo", metavar="P", help=f"default %(default)s; {presets}"
@@ -87,13 +89,15 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
         raise UserError(f"the training of the {options.model} augments no stamp; leave out --interpolation")
     if options.model == "cnn":
         check_lens_weight(settings.lens_weight)
+    if options.data and options.population:
+        raise UserError("--population is of mocks that are made; leave it out with --data")
     run = Path(options.out or f"runs/{options.model}-{options.preset}-seed{options.seed}")
     check_new(run, classifier, options.filter)
     folder = options.data
     if not folder:
         n_mocks = preset.n_stamps if options.mocks is None else options.mocks
         check_batch(settings, n_mocks)
-        folder = default_mocks(n_mocks, options.mocks_seed)
+        folder = default_mocks(n_mocks, options.mocks_seed, options.population or (PRIOR,))
     stamps = load_stamps(folder, verbose=True)
     evaluation = train_run(
         classifier, stamps, run, options.filter, options.threshold, collected_signals, at_most=bool(options.data)

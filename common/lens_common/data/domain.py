@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
-from astropy.stats import sigma_clipped_stats
 from scipy.interpolate import CubicSpline
 
 from ..errors import UserError
 from .headers import TOLERANCE, differs
-from .noise import median_and_noise
+from .noise import median_and_noise, sky_of
 from .stamps import Stamps
 
 NOISE_QUANTILES = (0.01, 0.5, 0.99)
@@ -18,7 +17,9 @@ FAR = 2.0  # times beyond the noise of the training
 # Times the largest sky level of the training: beyond it scores are those of the sky.
 TOO_FAR = 10.0
 # Scalings whose result a common factor of all pixels does not change, or hardly.
-WITHOUT_UNIT = ("sigma", "arcsinh", "sign-clip")
+WITHOUT_UNIT = ("sigma", "arcsinh", "sign-clip", "sky-sigma")
+# Scalings whose result a constant added to all pixels does not change.
+WITHOUT_SKY = ("sky-sigma",)
 # Stamps that are looked at to know the noise of a data set, or resampled at once.
 CHUNK = 1000
 
@@ -81,7 +82,7 @@ def describe_pixels(pixels: np.ndarray, rows: Optional[np.ndarray] = None) -> Di
         "noise": np.quantile(_noise(sample), NOISE_QUANTILES).tolist(),
         # Rounded, since two versions of NumPy and astropy part in the last bits of a run that both work on.
         "sky": np.quantile(levels, NOISE_QUANTILES).round(5).tolist(),
-        "residual_sky": round(float(np.median(_sky(sample) / np.maximum(median_and_noise(sample)[1], 1e-30))), 5),
+        "residual_sky": round(float(np.median(sky_of(sample) / np.maximum(median_and_noise(sample)[1], 1e-30))), 5),
     }
 
 
@@ -125,14 +126,9 @@ def subtract_sky(data: Stamps, residual: float = 0.0) -> Stamps:
     pixels = np.empty(data.pixels.shape, np.float32)
     for first in range(0, len(data), CHUNK):
         part = np.asarray(data.pixels[first : first + CHUNK], np.float64)
-        sky = _sky(part) - residual * median_and_noise(part)[1]
+        sky = sky_of(part) - residual * median_and_noise(part)[1]
         pixels[first : first + CHUNK] = part - sky[:, :, None, None]
     return replace(data, pixels=pixels, sky_subtracted=True)
-
-
-def _sky(pixels: np.ndarray) -> np.ndarray:
-    """Sky of each band of each stamp, (N, bands)."""
-    return sigma_clipped_stats(pixels.reshape(*pixels.shape[:2], -1), axis=2)[1]
 
 
 def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
@@ -249,7 +245,7 @@ def unit_warnings(data: Stamps, domain: Domain) -> List[str]:
     Raises
     ------
     UserError
-        For a sky level more than `TOO_FAR` times as high, or as low, as any in the training.
+        For a sky level more than `TOO_FAR` times as high, or as low, as any in the training, where scores follow it.
     """
     zero_point = domain.zero_point_mag
     unit = "its unit" if math.isnan(zero_point) else f"counts at zero-point {zero_point:g} in one exposure"
@@ -287,9 +283,11 @@ def _sky_warning(folder: str, level: float, n_pixels: int, domain: Domain) -> Li
         return []
     sentence = (
         f"the sky level of {folder} is {level:+.2f} times the noise of a stamp in the median, that of the stamps that "
-        f"the network was trained on {low:+.2f} to {high:+.2f}, and scores follow the sky: subtract it with "
-        "`subtract_sky`"
+        f"the network was trained on {low:+.2f} to {high:+.2f}"
     )
+    if domain.scaling in WITHOUT_SKY:
+        return [f"{sentence}; its scaling, {domain.scaling}, subtracts the sky, so scores hold, but look at the images"]
+    sentence += ", and scores follow the sky: subtract it with `subtract_sky`"
     if abs(level) > TOO_FAR * max(abs(low), abs(high)) + error:
         raise UserError(sentence)
     return [sentence]

@@ -9,7 +9,7 @@ from typing import Any, Dict, Tuple, Type
 
 import numpy as np
 
-from ..data.noise import median_and_noise
+from ..data.noise import median_and_noise, sky_of
 from ..errors import UserError
 
 
@@ -46,6 +46,15 @@ class Sigma(Scaling):
     def transform(self, stamps: np.ndarray) -> np.ndarray:
         """Divide each band by its noise and clip; a band without noise is only clipped."""
         return np.clip(_over_noise(stamps), self.low, self.high)
+
+
+@dataclass(frozen=True)
+class SkySigma(Sigma):
+    """Counts less the stamp's own sky, over its own noise, clipped: a constant added to all pixels changes nothing."""
+
+    def transform(self, stamps: np.ndarray) -> np.ndarray:
+        """Subtract the sky of each band, divide by its noise and clip."""
+        return super().transform(stamps - sky_of(stamps)[:, :, None, None])
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,7 @@ class DeepLens(Scaling):
 SCALINGS: Dict[str, Type[Scaling]] = {
     "raw": Raw,
     "sigma": Sigma,
+    "sky-sigma": SkySigma,
     "arcsinh": Arcsinh,
     "sign-clip": SignClip,
     "deeplens": DeepLens,

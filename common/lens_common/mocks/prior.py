@@ -8,7 +8,9 @@ The numbers describe LSST single-epoch g-band stamps as the PICS mocks of the 20
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Tuple
+from typing import Any, Sequence, Tuple
+
+from ..errors import UserError
 
 
 @dataclass(frozen=True)
@@ -135,17 +137,37 @@ LEAK_CONTROLLED = replace(
 POPULATIONS = {prior.name: prior for prior in (PRIOR, LEAK_CONTROLLED)}
 
 
-def prior_hash(prior: Prior) -> str:
-    """Fingerprint of a prior, for the records of a set of mocks.
+def find_priors(names: Sequence[str]) -> Tuple[Prior, ...]:
+    """Priors of populations by name.
+
+    Raises
+    ------
+    UserError
+        If there is none of a name, or no name.
+    """
+    unknown = [name for name in names if name not in POPULATIONS]
+    if unknown or not names:
+        raise UserError(f"no population named {(unknown or [''])[0]!r}; choose among {', '.join(POPULATIONS)}")
+    return tuple(POPULATIONS[name] for name in names)
+
+
+def priors_to_json(priors: Sequence[Prior]) -> Any:
+    """Ready for JSON: the one prior, or a list."""
+    return asdict(priors[0]) if len(priors) == 1 else [asdict(prior) for prior in priors]
+
+
+def prior_hash(*priors: Prior) -> str:
+    """Fingerprint of a prior, or of some whose mocks are mixed, for the records of a set of mocks.
 
     Parameters
     ----------
-    prior : Prior
+    *priors : Prior
+        One or more.
 
     Returns
     -------
     str
-        The first 12 hexadecimal digits of the SHA-256 of the prior as JSON with sorted keys.
+        The first 12 hexadecimal digits of the SHA-256 of the prior, or the list of them, as JSON with sorted keys.
     """
-    text = json.dumps(asdict(prior), sort_keys=True)
+    text = json.dumps(priors_to_json(priors), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

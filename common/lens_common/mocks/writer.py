@@ -18,7 +18,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import scipy
@@ -28,7 +28,7 @@ from astropy.table import Column, Table
 from ..data.layout import CATALOGUE_NAME, COLUMNS, DATASET_FOLDER, format_path, stamp_id
 from ..errors import UserError
 from ..progress import progress_bar
-from .prior import PRIOR, Prior, prior_hash
+from .prior import PRIOR, Prior, prior_hash, priors_to_json
 from .simulator import SIMULATOR_VERSION, Mock, simulate_stamp
 
 __all__ = ["SIMULATOR_VERSION", "Mock", "make_mocks", "simulate_stamp", "stamp_seed"]
@@ -55,7 +55,7 @@ def make_mocks(
     folder: Union[str, Path],
     n_stamps: int,
     seed: int = 1,
-    prior: Prior = PRIOR,
+    prior: Union[Prior, Sequence[Prior]] = PRIOR,
     workers: Optional[int] = None,
     verbose: bool = False,
 ) -> Path:
@@ -73,7 +73,8 @@ def make_mocks(
         2 or more; ``n_stamps // 2`` are lenses.  Both classes are numbered from 0.
     seed : int
         Seed of the set.
-    prior : Prior
+    prior : Prior or sequence of Prior
+        Where there are several, the stamps of each class take turns: number k is drawn from the k-th, and round again.
     workers : int, optional
         Processes; by default one a core, fewer for small sets.  With more than one, a script that calls
         this needs the ``if __name__ == "__main__":`` of every program that starts processes.
@@ -88,14 +89,17 @@ def make_mocks(
     Raises
     ------
     UserError
-        If ``n_stamps`` or ``workers`` is too small, or something else is already there.
+        If ``n_stamps`` or ``workers`` is too small, there is no prior, or something else is already there.
     """
     if n_stamps < 2:
         raise UserError(f"mocks need at least 2 stamps, one of each class; got {n_stamps}")
     if workers is not None and workers < 1:
         raise UserError(f"mocks need at least 1 worker, got {workers}")
     folder = Path(os.path.abspath(folder))
-    record = _record(n_stamps, seed, prior)
+    priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
+    if not priors:
+        raise UserError("mocks need at least one prior, got none")
+    record = _record(n_stamps, seed, priors)
     if _is_finished(folder, record):
         log.info("%s holds these mocks already", folder)
         return folder
@@ -105,7 +109,7 @@ def make_mocks(
     pieces = list(_pieces(n_stamps))
     missing = [piece for piece in pieces if not _piece_path(partial, *piece).exists()]
     log.info("simulating %d mocks in %s; %d of %d pieces to do", n_stamps, partial, len(missing), len(pieces))
-    _make_pieces(partial, missing, seed, prior, workers or _default_workers(n_stamps), verbose)
+    _make_pieces(partial, missing, seed, priors, workers or _default_workers(n_stamps), verbose)
 
     rows = [row for piece in pieces for row in json.loads(_piece_path(partial, *piece).read_text())]
     _write_catalogue(partial / DATASET_FOLDER / CATALOGUE_NAME, rows)
@@ -114,11 +118,11 @@ def make_mocks(
     return folder
 
 
-def _record(n_stamps: int, seed: int, prior: Prior) -> Dict[str, Any]:
+def _record(n_stamps: int, seed: int, priors: Sequence[Prior]) -> Dict[str, Any]:
     """What ``mocks.json`` says of a set."""
     return {
-        "prior": asdict(prior),
-        "prior_hash": prior_hash(prior),
+        "prior": priors_to_json(priors),
+        "prior_hash": prior_hash(*priors),
         "simulator_version": SIMULATOR_VERSION,
         "seed": seed,
         "n_stamps": n_stamps,
@@ -188,21 +192,21 @@ def _piece_path(partial: Path, is_lens: bool, start: int, stop: int) -> Path:
 
 
 def _make_pieces(
-    partial: Path, pieces: List[Tuple[bool, int, int]], seed: int, prior: Prior, workers: int, verbose: bool
+    partial: Path, pieces: List[Tuple[bool, int, int]], seed: int, priors: Sequence[Prior], workers: int, verbose: bool
 ) -> None:
     """Make pieces here, or in worker processes; after an interrupt let those under way end."""
     n_missing = sum(stop - start for _, start, stop in pieces)
     with progress_bar("mocks", n_missing, "stamp", shown=verbose) as bar:
         if workers == 1:
             for piece in pieces:
-                bar.update(_make_piece(partial, piece, seed, prior))
+                bar.update(_make_piece(partial, piece, seed, priors))
             return
         # Spawn, not fork: the caller may have Theano or PyTorch loaded, and their OpenMP threads do not live
         # through a fork.  An executor, not a Pool, which waits for ever for a worker that the system killed.
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(workers, mp_context=context)
         with _interrupts_ignored():  # the workers begin in here, and leave Ctrl-C to this process
-            futures = [executor.submit(_make_piece, partial, piece, seed, prior) for piece in pieces]
+            futures = [executor.submit(_make_piece, partial, piece, seed, priors) for piece in pieces]
         try:
             for future in as_completed(futures):
                 bar.update(future.result())
@@ -224,12 +228,12 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def _make_piece(partial: Path, piece: Tuple[bool, int, int], seed: int, prior: Prior) -> int:
+def _make_piece(partial: Path, piece: Tuple[bool, int, int], seed: int, priors: Sequence[Prior]) -> int:
     """Write the stamps of one piece, then its rows of the catalogue: the rows say that the piece is whole."""
     is_lens, start, stop = piece
     dataset, rows = partial / DATASET_FOLDER, []
     for number in range(start, stop):
-        mock = simulate_stamp(stamp_seed(seed, is_lens, number), is_lens, prior)
+        mock = simulate_stamp(stamp_seed(seed, is_lens, number), is_lens, priors[number % len(priors)])
         relative_path = format_path(is_lens, number, mock.truth)
         path = dataset / relative_path
         path.parent.mkdir(parents=True, exist_ok=True)
