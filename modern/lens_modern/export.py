@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lens_common.cli.outputs import add_out
 from lens_common.data.noise import SIGMA_PER_MAD
 from lens_common.errors import UserError
 from lens_common.files import replacing
@@ -32,9 +33,7 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """Add ``export`` to a command line; see `lens_common.cli.build_parser`."""
     exported = verb("export", "write a trained network as one ONNX file", "runs/cnn --out cnn.onnx", export)
     exported.add_argument("run", metavar="RUN", help="run directory of a training")
-    exported.add_argument(
-        "--out", required=True, metavar="FILE.onnx", help="from stamps in counts to the probability of a lens"
-    )
+    add_out(exported, "from stamps in counts to the probability of a lens", [".onnx"])
 
 
 def export(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -47,8 +46,6 @@ def export(backend: ModuleType, options: argparse.Namespace) -> None:
         probability differs by more than `TOLERANCE`.  No file is written then.
     """
     out = Path(options.out)
-    if out.suffix != ".onnx":
-        raise UserError(f"--out must end in .onnx, got {out}")
     onnx, onnxruntime = _import_packages()
     backend.prepare(device="cpu")  # what onnxruntime is compared with
     classifier = LensClassifier.of(backend).load(options.run)

@@ -17,6 +17,7 @@ from ..errors import Interrupted, UserError
 from ..files import cache_folder
 from . import compare, evaluate, inspect, maps, score, simulate, train
 from .options import EXIT_USER_ERROR, AddVerb, Parser
+from .outputs import check_outputs
 from .signals import terminated_as_interrupted
 
 VERBS = (simulate, inspect, train, score, evaluate, maps, compare)
@@ -49,6 +50,7 @@ def run_command_line(
     stopped: List[int] = []
     try:
         with terminated_as_interrupted(stopped), _sentences_on_stderr(options):
+            check_outputs(options)
             _check_volume(program, options)
             backend.configure(options)
             options.verb(backend, options)

@@ -12,7 +12,8 @@ from ..files import write_json
 from ..scores.comparison import compare_tables
 from ..scores.metrics import spell_interval
 from . import pictures
-from .options import AddVerb, add_margin, add_threshold, check_ending
+from .options import AddVerb, add_margin, add_threshold
+from .outputs import add_out
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -23,17 +24,13 @@ def add_verb(verb: AddVerb) -> None:
     parser.add_argument("a", metavar="A.csv", help="score table of `score` or `train`, with its JSON beside it")
     parser.add_argument("b", metavar="B.csv", help="another; a difference is B minus A")
     add_margin(parser)
-    parser.add_argument("--out", metavar="FILE.png", help="picture of both; FILE.json, with all numbers, beside it")
+    add_out(parser, "picture of both; FILE.json, with all numbers, beside it", [".png"], [".json"], needed=False)
     add_threshold(parser)
 
 
 def compare(backend: ModuleType, options: argparse.Namespace) -> None:
     """Compare two score tables of the same stamps: difference in AUROC, equivalence, agreement."""
     paths = (Path(options.a), Path(options.b))
-    check_ending(options.out, ".png")
-    for path in paths:
-        if options.out and Path(options.out).with_suffix(".json").resolve() == path.with_suffix(".json").resolve():
-            raise UserError(f"--out {options.out} would replace the JSON of {path}; choose another name")
     comparison, labels, scores = compare_tables(*paths, options.margin, options.threshold)
     _print_comparison(comparison)
     if options.out:

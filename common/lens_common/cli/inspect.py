@@ -12,23 +12,21 @@ from ..data.quality import describe_filter, explain_flags
 from ..data.stamps import Stamps, load_stamps
 from ..data.summary import Summary, summarise
 from . import pictures
-from .options import AddVerb, add_filter, add_subtract_sky, check_ending
+from .options import AddVerb, add_filter, add_subtract_sky
+from .outputs import add_out
 
 
 def add_verb(verb: AddVerb) -> None:
     """Add ``inspect`` to a command line."""
     parser = verb("inspect", "describe a data set", "mocks7 --out mocks7.png", inspect)
     parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
-    parser.add_argument(
-        "--out", metavar="FILE.png", help="picture of some of the stamps, and of what the filter would drop"
-    )
+    add_out(parser, "picture of some of the stamps, and of what the filter would drop", [".png"], needed=False)
     add_subtract_sky(parser)
     add_filter(parser, "show what it would drop; default %(default)s", "default")
 
 
 def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
-    check_ending(options.out, ".png")
     stamps = load_stamps(options.data, verbose=True)
     if options.subtract_sky:
         stamps = subtract_sky(stamps)

@@ -15,7 +15,8 @@ from ..runs import check_model
 from ..scores.occlusion import map_stamps, pick_stamps
 from ..trials import fit_to_run
 from . import pictures
-from .options import AddVerb, add_changes, add_network, check_ending, chosen_run, positive
+from .options import AddVerb, add_changes, add_network, chosen_run, positive
+from .outputs import add_out
 
 MOST_DRAWN = pictures.MOST_PAIRS
 
@@ -31,7 +32,7 @@ def add_verb(verb: AddVerb) -> None:
         "--most", type=positive, default=12, metavar="N", help="the N of the highest scores; default %(default)s"
     )
     add_changes(parser)
-    parser.add_argument("--out", required=True, metavar="FILE.png", help="the picture; FILE.npz holds all arrays")
+    add_out(parser, "the picture; FILE.npz holds all arrays", [".png"], [".npz"])
 
 
 def maps(backend: ModuleType, options: argparse.Namespace) -> None:
@@ -40,7 +41,6 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     The arrays are ids (n,), scores float64 (n,) in [0, 1], stamps float32 (n, bands, H, W) in counts, and maps
     float32 (n, H, W) in [-1, 1]; see `lens_common.scores.occlusion`.
     """
-    check_ending(options.out, ".png")
     out, run = Path(options.out), chosen_run(options)
     check_model(run, options.model)
     stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample, options.subtract_sky)

@@ -116,18 +116,6 @@ def add_threshold(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_ending(out: Optional[str], *endings: str) -> None:
-    """Refuse a file to write whose name ends in something else; none is fine.
-
-    Raises
-    ------
-    UserError
-        Naming the endings.
-    """
-    if out and not out.endswith(endings):
-        raise UserError(f"--out must end in {', '.join(endings)}, got {out}")
-
-
 def seed(text: str) -> int:
     """Read a seed, as NumPy takes it."""
     if not text.isdecimal() or int(text) >= 2**32:

@@ -56,7 +56,7 @@ def write_figure(path: Union[str, Path], height_inches: float, width_inches: flo
         yield figure
         try:
             with replacing(path, "wb") as file:
-                figure.savefig(file, format="png")
+                figure.savefig(file, format="png", metadata={"Software": "lens-twins"})
         except OSError as error:
             raise UserError(
                 f"cannot write the plot {path}: {error.strerror}; name a file in a folder that is there "

@@ -8,7 +8,8 @@ from ..data.stamps import load_stamps
 from ..learning.classifier import LensClassifier
 from ..runs import check_model
 from ..trials import fit_to_run, score_run, without_flagged
-from .options import AddVerb, add_changes, add_filter, add_network, check_ending, chosen_run
+from .options import AddVerb, add_changes, add_filter, add_network, chosen_run
+from .outputs import add_out
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -16,16 +17,14 @@ def add_verb(verb: AddVerb) -> None:
     parser = verb("score", "score every stamp of a folder", "cutouts/ --run runs/cnn --out scores.csv", score)
     parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
     add_network(parser)
-    parser.add_argument(
-        "--out", required=True, metavar="FILE", help="score table; a JSON file of the same name is written beside it"
-    )
+    beside = (".json", "-rejected.csv")
+    add_out(parser, "score table; a JSON file of the same name is written beside it", [".csv"], beside)
     add_changes(parser)
     add_filter(parser, "set flagged stamps aside, with the reason in FILE-rejected.csv")
 
 
 def score(backend: ModuleType, options: argparse.Namespace) -> None:
     """Score every stamp of a folder with a trained network, or with one that ships with the package."""
-    check_ending(options.out, ".csv")
     out, run = Path(options.out), chosen_run(options)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_model(run, options.model)

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
+from lens_common.cli.outputs import add_out
 from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.progress import progress_bar
@@ -54,14 +55,12 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--reference", required=True, metavar="DIR", help="labelled stamps that the mocks should match")
     parser.add_argument("--mock", required=True, metavar="DIR", help="labelled mocks; ten times as many are welcome")
-    parser.add_argument("--out", metavar="FILE.html", help="a page; .md and .json are written beside it")
+    add_out(parser, "a page; .md and .json are written beside it", [".html"], [".md", ".json"], needed=False)
 
 
 def realism(backend: ModuleType, options: argparse.Namespace) -> None:
     """Judge each class that both sets hold; print the verdicts, and write a page where one is asked for."""
     out = Path(options.out) if options.out else None
-    if out and out.suffix != ".html":
-        raise UserError(f"--out must end in .html, got {out}")
     folders = {"reference": options.reference, "mock": options.mock}
     if Path(options.reference).resolve() == Path(options.mock).resolve():
         raise UserError(f"--reference and --mock are the same folder, {options.mock}; name two")

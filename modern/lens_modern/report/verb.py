@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lens_common.cli.options import add_margin
+from lens_common.cli.outputs import add_out
 from lens_common.errors import UserError
 
 from .gallery import stamps_with_scores
@@ -37,17 +38,13 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """Add ``report`` to the command line."""
     parser = verb("report", "write one page about some runs", "runs/legacy runs/modern --out report.html", report)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories of finished trainings")
-    parser.add_argument(
-        "--out", required=True, metavar="FILE.html", help="the page; .md and .json are written beside it"
-    )
+    add_out(parser, "the page; .md and .json are written beside it", [".html"], [".md", ".json"])
     add_margin(parser)
 
 
 def report(backend: ModuleType, options: argparse.Namespace) -> None:
     """Write a page, its Markdown and its JSON about finished runs; what cannot be used is named and set aside."""
     out = Path(options.out)
-    if out.suffix != ".html":
-        raise UserError(f"--out must end in .html, got {out}")
     if not 0 < options.margin < 1:
         raise UserError(f"--margin must lie between 0 and 1, got {options.margin}")
     paths: dict[Path, Path] = {}

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lens_common import __version__
-from lens_common.cli.options import check_ending, chosen_run, positive
+from lens_common.cli.options import chosen_run, positive
 from lens_common.data.decoding import pixels_of_most
 from lens_common.data.domain import Domain, match_stamps, subtract_sky, unit_warnings
 from lens_common.data.quality import describe_filter
@@ -50,6 +50,7 @@ ENGINES = ("auto", "torch", "openvino")
 def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """Extend ``score`` of the command line; see `lens_common.cli.build_parser`."""
     parser = verb("score", "score cutouts, however many", "cutouts.h5 --workers 8 --out scores.parquet", score)
+    parser.set_defaults(endings=tuple(WRITERS))
     parser.description = f"{parser.description} The score table ends in {', '.join(WRITERS)}."
     parser.add_argument(
         "more",
@@ -89,7 +90,6 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
 def score(backend: ModuleType, options: argparse.Namespace) -> None:
     """Score every cutout, shard by shard; the parts are kept until the table is whole."""
     out = Path(options.out)
-    check_ending(options.out, *WRITERS)
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = out.with_name(f"{out.name}.parts").absolute()
     parts.mkdir(exist_ok=True)
