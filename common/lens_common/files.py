@@ -6,6 +6,8 @@ import fcntl
 import io
 import json
 import os
+import re
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
@@ -39,9 +41,18 @@ def cache_folder(name: str) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        folder = Path(tempfile.gettempdir()) / f"lens-twins-{os.getuid()}" / name
+        folder = _own_folder(Path(tempfile.gettempdir()) / f"lens-twins-{os.getuid()}") / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _own_folder(folder: Path) -> Path:
+    """Make a folder that nobody else can write to; where another has taken its name, one of another name."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    about = folder.lstat()
+    is_own = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
+    return folder if is_own else Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
 
 
 @contextlib.contextmanager
@@ -131,12 +142,40 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Optional[S
         rows = list(rows)
     names = list(columns or dict.fromkeys(key for row in rows for key in row))
     with replacing(path) as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+        write_rows(file, [names])
+        write_rows(file, ([row.get(name) for name in names] for row in rows))
+
+
+def write_rows(file: IO, rows: Iterable[Sequence[Any]]) -> None:
+    """Write lines of CSV: None as nothing, a text that a spreadsheet would run with an apostrophe before it."""
+    plain = csv.writer(file, lineterminator="\n")
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        cells = ["" if value is None else f"'{value}" if _is_run(value) else value for value in row]
+        # Of Python before 3.10 the writer leaves a carriage return bare, and its reader ends the line there.
+        has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (quoted if has_return else plain).writerow(cells)
 
 
 def read_csv(path: Path) -> List[Dict[str, str]]:
-    """Rows of a CSV file as dicts of strings."""
+    """Rows of a CSV file as dicts of strings, as `write_csv` was given them."""
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
+        return [
+            {key: value[1:] if _ESCAPED.match(value or "") else value for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+# What a spreadsheet takes for a formula, and the same behind the apostrophes that `write_rows` adds.
+_FORMULA, _ESCAPED = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
+
+
+def _is_run(value: Any) -> bool:
+    """Whether a cell is text that begins as a formula, and no number."""
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False

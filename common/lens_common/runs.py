@@ -22,7 +22,7 @@ import subprocess
 from dataclasses import MISSING, asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Union, get_type_hints
 
 import numpy as np
 
@@ -48,6 +48,14 @@ FIRST_METRICS = (
     *("n_stamps", "n_lenses", "n_non_lenses"),
     *("true_positives", "false_positives", "true_negatives", "false_negatives"),
 )
+# What stands in config.json, where it does.
+CONFIG_TYPES: Dict[str, type] = {
+    **dict.fromkeys(("seed", "shape.n_bands", "shape.side"), int),
+    **dict.fromkeys(("model", "mode", "preset", "data.folder", "data.hash", "scaling.name"), str),
+    **dict.fromkeys(("settings", "data", "shape", "scaling"), dict),
+    **dict.fromkeys(("defects", "data.noise", "data.sky"), list),
+}
+SETTING_TYPES = get_type_hints(TrainingSettings)
 PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib")
 
 
@@ -127,7 +135,28 @@ def read_config(run: Union[str, Path]) -> Dict[str, Any]:
             f"{run} was written in format {written}, by version {config.get('version', 'unknown')}; "
             f"this version reads up to format {RUN_FORMAT}: update lens-twins"
         )
-    return _with_defaults(config)
+    config = _with_defaults(config)
+    _check_types(path, config, CONFIG_TYPES)
+    unknown = [name for name in config.get("settings", {}) if name not in SETTING_TYPES]
+    if unknown:
+        raise UserError(f"{path} has a setting {unknown[0]}, which this version does not know: update lens-twins")
+    _check_types(path, config.get("settings", {}), SETTING_TYPES)
+    return config
+
+
+def _check_types(path: Path, stored: Mapping[str, Any], types: Mapping[str, type]) -> None:
+    """Refuse a file that was changed by hand to hold values of another type; a whole number may stand for a float."""
+    for name, kind in types.items():
+        value: Any = stored
+        for key in name.split("."):
+            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
+        is_one = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (
+            kind is bool
+        )
+        if value is not MISSING and not is_one:
+            raise UserError(
+                f"{path}: {name} is {json.dumps(value)[:40]}, not of the type {kind.__name__}; restore the file"
+            )
 
 
 def _with_defaults(config: Dict[str, Any]) -> Dict[str, Any]:

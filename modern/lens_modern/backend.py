@@ -93,7 +93,8 @@ def prepare(
     keep_freed_memory()
     torch.backends.cudnn.allow_tf32 = False  # else a GPU convolves float32 with 10 bits of mantissa
     torch.set_default_dtype(getattr(torch, dtype))
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # OpenMP takes a number for each level
+    torch.set_num_threads(int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0)))
     if bfloat16 is None:
         bfloat16 = mode == "idiomatic" and _computes_in_bfloat16(device)
     _chosen.update(device=device, bfloat16=bfloat16, mode=mode)

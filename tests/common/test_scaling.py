@@ -110,7 +110,9 @@ def test_sky_sigma_sees_no_constant_and_sigma_does(counts):
 def test_sky_sigma_is_sigma_once_the_sky_is_off():
     stamps = stamps_with_sources()
     without = (stamps - sky_of(stamps)[:, :, None, None]).astype(np.float32)
-    assert make_scaling("sky-sigma").transform(stamps) == pytest.approx(make_scaling("sigma").transform(without), abs=1e-5)
+    assert make_scaling("sky-sigma").transform(stamps) == pytest.approx(
+        make_scaling("sigma").transform(without), abs=1e-5
+    )
 
 
 def test_arcsinh_compresses_counts_over_noise():

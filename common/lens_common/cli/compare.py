@@ -7,7 +7,6 @@ from typing import Any, Dict, Sequence
 
 import numpy as np
 
-from ..errors import UserError
 from ..files import write_json
 from ..scores.comparison import compare_tables
 from ..scores.metrics import spell_interval

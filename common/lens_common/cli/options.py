@@ -125,8 +125,8 @@ def seed(text: str) -> int:
 
 def positive(text: str) -> int:
     """Read an option that counts something."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text}")
+    if not text.isdecimal() or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, below 2**31, got {text}")
     return int(text)
 
 

@@ -23,7 +23,7 @@ from ..drawing.stamps import (
     sheet_shape,
     wrap_title,
 )
-from ..drawing.style import GREEN, PURPLE, house_look
+from ..drawing.style import GREEN, PURPLE, house_look, literal
 from ..errors import UserError
 from ..files import replacing
 
@@ -88,7 +88,7 @@ def plot_roc(
         As `draw_roc`, and for a file that cannot be written.
     """
     with write_figure(path, 4.4) as figure:
-        figure.suptitle(title)
+        figure.suptitle(literal(title))
         left, right = figure.subplots(1, 2, sharey=True)
         draw_roc(labels, scores, left, threshold=threshold).set_title("linear")
         draw_roc(labels, scores, right, logarithmic=True, threshold=threshold).set(
@@ -121,7 +121,8 @@ def plot_history(path: Union[str, Path], history: Sequence[Mapping[str, Optional
         del heights["validation"]
     with write_figure(path, 1.2 + 0.8 * sum(heights.values())) as figure:
         epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
-        figure.suptitle(f"{title}  ({epochs}, {_readable_time(float(np.nansum(history_column(history, 'seconds'))))})")
+        seconds = float(np.nansum(history_column(history, "seconds")))
+        figure.suptitle(f"{literal(title)}  ({epochs}, {_readable_time(seconds)})")
         panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=[*heights.values()])
         for axes, panel in zip(panels, heights):
             draw_history(history, axes, panel).label_outer()
@@ -152,7 +153,7 @@ def plot_scores(
         As `draw_scores`, and for a file that cannot be written.
     """
     with write_figure(path, 4) as figure:
-        figure.suptitle(title)
+        figure.suptitle(literal(title))
         axes = draw_scores(labels, scores, figure.subplots(), threshold)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
 
@@ -188,7 +189,7 @@ def plot_comparison(
         raise UserError(f"a comparison needs 2 sets of scores, got {len(scores)}; name each")
     names = [_shortened(name) for name in scores]
     with write_figure(path, 5) as figure:
-        figure.suptitle(title.replace("$", r"\$"), wrap=True)
+        figure.suptitle(literal(title), wrap=True)
         left, right = figure.subplots(1, 2)
         first, second = scores.values()
         draw_score_pairs(labels, first, second, left, names, threshold)
@@ -232,7 +233,7 @@ def plot_stamps(
     if np.ndim(stamps) == 4 and np.shape(stamps)[1] > 1:
         suptitle = f"{suptitle}  (first of {np.shape(stamps)[1]} bands)"
     with write_figure(path, 1, max(n_columns * STAMP_INCHES, 5)) as figure:
-        figure.suptitle(suptitle, wrap=True)
+        figure.suptitle(literal(suptitle), wrap=True)
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
         shown = draw_stamps(stamps, grid, titles, framed)[0].images[0]
         title_lines = sum(max(axes.get_title().count("\n") + 1 for axes in row) for row in grid)
@@ -270,10 +271,10 @@ def plot_maps(
     wrapped = [wrap_title(title, 2 * TITLE_LETTERS) for title in titles]
     height = n_rows * (1.25 * STAMP_INCHES + 0.13 * max(title.count("\n") + 1 for title in wrapped)) + 1
     with write_figure(path, height, max(2.5 * n_pairs * STAMP_INCHES, 5)) as figure:
-        figure.suptitle(suptitle, wrap=True)
+        figure.suptitle(literal(suptitle), wrap=True)
         grid = figure.subplots(n_rows, 2 * n_pairs, squeeze=False)
         for axes, title in zip(draw_stamps(stamps, grid[:, ::2]), wrapped):
-            axes.set_title(title, fontsize=7, fontweight="normal", pad=2, loc="left")
+            axes.set_title(literal(title), fontsize=7, fontweight="normal", pad=2, loc="left")
         shown = draw_maps(maps, grid[:, 1::2])[0].images[0]
         bar = figure.colorbar(shown, ax=grid, location="bottom", aspect=60, shrink=0.6)
         bar.set_label("loss of score where a patch of 5 x 5 pixels is hidden")
@@ -283,7 +284,7 @@ def _shortened(name: str) -> str:
     """Both ends of a name that is too long for an axis; a dollar sign begins no formula."""
     if len(name) > NAME_LETTERS:
         name = f"{name[:12]}\N{HORIZONTAL ELLIPSIS}{name[13 - NAME_LETTERS :]}"
-    return name.replace("$", r"\$")
+    return literal(name)
 
 
 def _readable_time(seconds: float) -> str:

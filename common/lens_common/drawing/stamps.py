@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from ..data.noise import median_and_noise
 from ..errors import UserError
-from .style import VERMILLION, new_axes
+from .style import VERMILLION, literal, new_axes
 
 MOST_STAMPS = 40
 STAMP_COLUMNS = 8
@@ -56,7 +56,7 @@ def draw_stamps(
     for ax, stamp in zip(axes, pixels):
         ax.imshow(_in_noise_units(stamp), cmap=colours, norm=norm, origin="lower", interpolation="nearest")
     for ax, title in zip(axes, titles or []):
-        ax.set_title(wrap_title(title), fontsize=7, fontweight="normal", pad=2)
+        ax.set_title(literal(wrap_title(title)), fontsize=7, fontweight="normal", pad=2)
     for ax, is_framed in zip(axes, [] if framed is None else framed):
         if is_framed:
             ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, edgecolor=VERMILLION, linewidth=4))

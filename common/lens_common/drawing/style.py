@@ -37,6 +37,11 @@ def house_look() -> Iterator[None]:
         yield
 
 
+def literal(text: str) -> str:
+    """Text in which a dollar sign begins no formula: the names of files and folders may hold some."""
+    return text.replace("$", r"\$")
+
+
 def new_axes(width_inches: float = 6, height_inches: float = 4, n_rows: int = 1, n_columns: int = 1) -> Any:
     """Make a figure in the house look and return its axes.
 

@@ -2,8 +2,9 @@
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
-from lens_common.files import replacing
+from lens_common.files import replacing, write_rows
 from lens_common.scores.tables import SCORE_COLUMNS
 
 COLUMNS = (*SCORE_COLUMNS, "flags")
@@ -137,27 +138,26 @@ def _ecsv(file: IO, size: Size, about: Mapping[str, Any]) -> Iterator[Callable[[
     kinds = {"is_lens": np.int8, "score": np.float64}
     head = [MaskedColumn(np.zeros(0, kinds.get(name, "U1")), name, description=DESCRIPTIONS[name]) for name in COLUMNS]
     Table(head, meta=dict(about)).write(text := _Text(file), format="ascii.ecsv", delimiter=",")
-    with _csv_rows(text) as write:
+    # Read by others, as it stands: without the apostrophes of a CSV.
+    with _csv_rows(csv.writer(text, lineterminator="\n").writerows) as write:
         yield write
 
 
 @contextmanager
 def _csv(file: IO, size: Size, about: Mapping[str, Any]) -> Iterator[Callable[[Rows], None]]:
     text = _Text(file)
-    csv.writer(text, lineterminator="\n").writerow(COLUMNS)
-    with _csv_rows(text) as write:
+    write_rows(text, [COLUMNS])
+    with _csv_rows(partial(write_rows, text)) as write:
         yield write
 
 
 @contextmanager
-def _csv_rows(text: "_Text") -> Iterator[Callable[[Rows], None]]:
-    writer = csv.writer(text, lineterminator="\n")
-
+def _csv_rows(write_lines: Callable[[Iterable], None]) -> Iterator[Callable[[Rows], None]]:
     def write(rows: Rows) -> None:
         labels = ["" if label is None else label for label in rows["is_lens"]]
         scores = [repr(float(score)) for score in rows["score"]]
         columns = {**rows, "is_lens": labels, "score": scores}
-        writer.writerows(zip(*(columns[name] for name in COLUMNS), strict=True))
+        write_lines(zip(*(columns[name] for name in COLUMNS), strict=True))
 
     yield write
 

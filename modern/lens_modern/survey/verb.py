@@ -92,6 +92,8 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
     out = Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = out.with_name(f"{out.name}.parts").absolute()
+    if parts.is_dir() and any(parts.iterdir()) and not (parts / ".lock").exists():
+        raise UserError(f"{parts} holds other files, and parts of the table would stand there; choose another --out")
     parts.mkdir(exist_ok=True)
     with exclusive(parts / ".lock", wait=False):
         try:
