@@ -26,7 +26,8 @@ from bench.measure import Entry, alternate, entry
 from lens_common.mocks.simulator import simulate_stamp
 from lens_common.runs import SHIPPED
 from lens_modern import backend, load_shipped
-from lens_modern.survey.engine import Job, open_worker, score_shard, work_off
+from lens_modern.survey.cluster import work_off
+from lens_modern.survey.engine import Job, open_worker, score_shard
 from lens_modern.survey.networks import BATCH, CompiledNetwork, write_network
 from lens_modern.survey.plan import Plan
 from lens_modern.survey.readers import READERS, Cutout, Reader

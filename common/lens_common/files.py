@@ -146,7 +146,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Optional[S
         write_rows(file, ([row.get(name) for name in names] for row in rows))
 
 
-def write_rows(file: IO, rows: Iterable[Sequence[Any]]) -> None:
+def write_rows(file: Any, rows: Iterable[Sequence[Any]]) -> None:
     """Write lines of CSV: None as nothing, a text that a spreadsheet would run with an apostrophe before it."""
     plain = csv.writer(file, lineterminator="\n")
     quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)

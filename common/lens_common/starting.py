@@ -1,4 +1,4 @@
-"""The first and the last moments of a command: a signal ends those in a sentence, too."""
+"""The first and the last moments of a command: what goes wrong in those ends in a sentence, too."""
 
 import importlib
 import os
@@ -22,7 +22,7 @@ def run(module: str, program: str) -> int:
     Returns
     -------
     int
-        Exit status.
+        Exit status; 2 if the module cannot be imported.
     """
 
     def end(signum: int, frame: Any) -> None:
@@ -38,7 +38,11 @@ def run(module: str, program: str) -> int:
         if getattr(sys, name) is None:  # closed by the shell
             setattr(sys, name, open(os.devnull, "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")  # a name that the terminal cannot show
-    main = importlib.import_module(module).main
+    try:
+        main = importlib.import_module(module).main
+    except (ImportError, OSError) as error:  # a package that is missing, or too few files that may be open
+        print(f"{program}: cannot start: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return int(main())

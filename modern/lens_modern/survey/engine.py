@@ -1,8 +1,7 @@
 """Shards in, parts out: what one shard becomes, and how many are worked off at once."""
 
 import itertools
-import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,7 +18,6 @@ from lens_common.data.domain import match_stamps, subtract_sky
 from lens_common.data.headers import StampError
 from lens_common.data.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
 from lens_common.data.stamps import Stamps
-from lens_common.errors import UserError
 from lens_common.files import replacing
 from lens_common.learning.classifier import LensClassifier
 from lens_common.learning.protocol import check_probabilities
@@ -250,18 +248,6 @@ def _part_table(**columns: Any) -> pa.Table:
     return pa.table([columns.get(name, [None] * n_rows) for name in PART_SCHEMA.names], schema=PART_SCHEMA)
 
 
-def _try_shard(job: Job, shard: Shard) -> Exception | None:
-    """Score a shard; return an error instead of raising it, since some that Dask cannot send stop its client."""
-    try:
-        if not job.part(shard.number).exists():  # else the worker died that had just written it
-            score_shard(job, shard)
-    except OSError as error:
-        return OSError(error.errno, error.strerror, error.filename)
-    except Exception as error:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return None
-
-
 class Worker:
     """What a process needs for a job: network, scaling, the training's geometry, the folds of stamps it knows."""
 
@@ -289,93 +275,3 @@ def open_network(job: Job) -> tuple[Any, Any]:
     backend.prepare(dtype, device=job.device, bfloat16=job.precision == "bfloat16")
     classifier = LensClassifier.of(backend).load(job.run)
     return classifier.network_, classifier.scaling_
-
-
-def work_off(job: Job, shards: Iterator[Shard], n_workers: int, address: str | None, bar: Any) -> None:
-    """Score shards: here, in processes of this machine, or on a Dask cluster.
-
-    A worker that dies is replaced, and its shards begun again; a shard that three workers died on
-    waits until the others are done, and becomes a rejection if three more die on it.
-
-    Parameters
-    ----------
-    job : Job
-    shards : iterator of Shard
-        What is still to be done.
-    n_workers : int
-        Processes of this machine; 1: this one.
-    address : str, optional
-        Scheduler of a Dask cluster, whose workers see the same files under the same names.
-    bar : tqdm
-        Counts cutouts.
-
-    Raises
-    ------
-    UserError
-        If the cluster cannot be reached, has no worker, or its workers lack this package.
-    OSError
-        If a part cannot be written.
-    """
-    if n_workers == 1 and not address:
-        for shard in shards:
-            score_shard(job, shard, bar.update)
-        return
-    import dask
-    import distributed
-
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # of workers that die and are replaced
-    options: dict[str, Any] = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
-    settings = {
-        "distributed.scheduler.allowed-failures": 2,
-        "distributed.comm.timeouts.connect": "10s",
-        "distributed.deploy.lost-worker-timeout": "1000 days",  # after it the place of a worker that died twice is lost
-    }
-    with dask.config.set(settings):
-        try:
-            client = distributed.Client(address) if address else distributed.Client(n_workers=n_workers, **options)
-            client.wait_for_workers(1, timeout=60)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no work can be done at {address or 'this machine'}: {error}; is a scheduler there, and a worker?"
-            ) from error
-        with client:
-            n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
-            # So few at once that a plan of any length takes no memory, and so many that no worker waits.
-            suspects = list(_distribute(client, job, shards, bar, 4 * n_workers))
-            # Some may only have waited where another one killed the worker: alone each gets another chance.
-            for shard in _distribute(client, job, iter(suspects), bar, 1):
-                lost = lost_shard(shard, 0, "the workers that had it died")
-                write_part(job, shard, rejections_table([lost]), 0.0)
-                bar.update(shard.n_cutouts)
-
-
-def _distribute(client: Any, job: Job, shards: Iterator[Shard], bar: Any, at_once: int) -> Iterator[Shard]:
-    """Score shards on a cluster; yield those whose workers died, of which no part is written."""
-    import distributed
-
-    def submit(n_shards: int) -> list[Any]:
-        found = []
-        for shard in itertools.islice(shards, n_shards):
-            future = client.submit(_try_shard, job, shard, pure=False)
-            waiting[future.key] = shard
-            found.append(future)
-        return found
-
-    waiting: dict[str, Shard] = {}
-    futures = distributed.as_completed(submit(at_once))
-    for future in futures:
-        shard = waiting.pop(future.key)
-        try:
-            # The word that it was done is lost with a worker that died, a part is not.
-            problem = None if job.part(shard.number).exists() else future.result()
-        except distributed.KilledWorker:
-            yield shard
-        except ImportError as error:
-            raise UserError(
-                f"the workers lack a package: {error}; install lens-modern for them, of this version"
-            ) from error
-        else:
-            if problem:
-                raise problem
-            bar.update(shard.n_cutouts)
-        futures.update(submit(1))

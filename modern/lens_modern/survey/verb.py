@@ -30,7 +30,8 @@ from lens_common.progress import progress_bar
 from lens_common.runs import check_model, read_domain
 from lens_common.trials import provenance
 
-from .engine import Job, as_dataset, open_network, work_off
+from .cluster import work_off
+from .engine import Job, as_dataset, open_network
 from .merge import Contents, merge_parts, survey_parts
 from .networks import PRECISIONS, check_precision, write_network
 from .plan import Plan
