@@ -5,7 +5,7 @@ MODERN := .venv-modern/bin
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough reproduce weights agreement image image-test bench docs lint format lock clean
+.PHONY: help setup demo test thorough reproduce weights agreement image image-test bench docs lint format lock audit clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -64,13 +64,16 @@ format: setup  ## let ruff format the code and sort the imports
 
 lock:  ## remake requirements/*.txt from requirements/*.in (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: install it with \`pip install uv\`." >&2; exit 2; }
-	@echo "lock: legacy.txt, legacy-test.txt, build.txt (hashed, Python 3.8), modern.txt (pins, Python 3.11)"
+	@echo "lock: legacy.txt, legacy-test.txt, build.txt (Python 3.8), modern.txt (Python 3.11), all with hashes"
 	@cd requirements && $(UV_LOCK) --python-version 3.8 --generate-hashes --override overrides.txt legacy.in -o legacy.txt
 	@# Without the packages that legacy.txt holds: both files are installed together.
 	@cd requirements && $(UV_LOCK) --python-version 3.8 --generate-hashes --override overrides.txt -c legacy.txt \
 	  $$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/--no-emit-package \1/p' legacy.txt) legacy-test.in -o legacy-test.txt
 	@cd requirements && $(UV_LOCK) --python-version 3.8 --generate-hashes -c legacy.txt -c legacy-test.txt build.in -o build.txt
-	@cd requirements && $(UV_LOCK) --python-version 3.11 --override overrides.txt modern.in -o modern.txt
+	@cd requirements && $(UV_LOCK) --python-version 3.11 --generate-hashes --override overrides.txt modern.in -o modern.txt
+
+audit:  ## look up known weaknesses of the locked packages (needs a network)
+	@bash requirements/audit.sh
 
 clean:  ## remove the virtual environments, caches and build leftovers; runs/ stays
 	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, caches and build leftovers; runs/ stays"

@@ -135,8 +135,11 @@ build() {
     step "legacy: installing $(count requirements/legacy.txt requirements/legacy-test.txt) packages" \
       $pip --no-deps --require-hashes --no-build-isolation -r requirements/legacy.txt -r requirements/legacy-test.txt
   else
-    step "modern: installing $(count requirements/modern.txt) packages" $pip --no-deps -r requirements/modern.txt
-    step "modern: installing torch" $pip -c requirements/modern.txt -r requirements/torch.txt
+    step "modern: installing $(count requirements/modern.txt) packages" \
+      $pip --no-deps --require-hashes -r requirements/modern.txt
+    # Without hashes: which wheel of torch fits depends on the machine.  Its dependencies keep to the lock.
+    sed -n 's/^\([A-Za-z0-9._-]*==[^ ;\\]*\).*/\1/p' requirements/modern.txt >"$folder/pins.txt"
+    step "modern: installing torch" $pip -c "$folder/pins.txt" -r requirements/torch.txt
   fi
   step "$side: installing lens-common and lens-$side, editable" $pip --no-deps --no-build-isolation -e common -e "$side"
   printf '%s\n' "$key" >"$folder/.complete"
