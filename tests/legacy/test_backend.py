@@ -117,6 +117,23 @@ def test_two_processes_with_one_cache_compile_at_once_in_folders_of_their_own(tm
     assert results == ["3.0", "3.0"]
 
 
+def test_a_second_process_takes_the_modules_that_the_first_has_compiled(tmp_path):
+    code = (
+        "from lens_legacy import backend; backend.prepare(); import theano, theano.tensor as T; from pathlib import Path;"
+        "x = T.vector(); count = lambda: len(list(Path(theano.config.base_compiledir).glob('*/*/key.pkl')));"
+        "print(count(), flush=True); input(); print(theano.function([x], T.exp(x) * 3)([0])[0], count())"
+    )
+    first = python(code, tmp_path)
+    before, _, n_compiled = first.communicate("go\n")[0].split()
+    assert before == "0" != n_compiled
+    held = python("from lens_legacy import backend; backend.prepare(); print(1, flush=True); input()", tmp_path)
+    held.stdout.readline()  # it sits in the first folder
+    second = python(code, tmp_path)
+    assert second.communicate("go\n")[0].split() == [n_compiled, "3.0", n_compiled]
+    held.communicate("go\n")
+    assert sorted(path.name for path in (tmp_path / "theano").glob("slot-?")) == ["slot-0", "slot-1"]
+
+
 def test_a_compile_folder_is_free_again_when_its_process_has_ended(tmp_path):
     code = "from lens_legacy import backend; backend.prepare(); import theano; print(theano.config.base_compiledir)"
     folders = [python(code, tmp_path).communicate()[0].strip() for _ in range(2)]
