@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ._version import __version__
-from .data.domain import describe_stamps, match_stamps, subtract_sky, unit_warnings
+from .data.domain import describe_stamps, match_stamps, scale_warnings, subtract_sky, unit_warnings
 from .data.folds import assign_folds, hash_fraction
 from .data.quality import apply_filter, describe_filter, flag_stamps, measure_quality
 from .data.stamps import Stamps
@@ -427,10 +427,11 @@ def fit_to_run(stamps: Stamps, run: Union[str, Path], resample: bool = False, wi
         See `lens_common.data.domain.match_stamps` and `unit_warnings`.
     """
     domain = read_domain(run)
+    notes = scale_warnings(stamps, domain)
     stamps = match_stamps(subtract_sky(stamps, domain.residual_sky) if without_sky else stamps, domain, resample)
     if stamps.resampled:
         LOG.info(f"{len(stamps)} stamps of {stamps.resampled}")
-    for sentence in unit_warnings(stamps, domain):
+    for sentence in [*notes, *unit_warnings(stamps, domain)]:
         LOG.warning(sentence)
     return stamps
 

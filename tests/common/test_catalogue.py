@@ -1,6 +1,7 @@
 """Which files count as stamps, and the table of what is known of them."""
 
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def found(folder):
 
 
 def test_a_folder_without_files_is_refused_with_what_is_expected(tmp_path):
-    with pytest.raises(UserError, match=r"no \.fits, \.fits\.gz or \.fits\.fz file below .*expected lensed_outputs/"):
+    with pytest.raises(UserError, match=r"no \.fits, \.fit or \.fts \(also .*\) file below .*expected lensed_outputs/"):
         find_stamps(tmp_path)
 
 
@@ -50,9 +51,32 @@ def test_a_hidden_folder_that_the_user_names_is_read(tmp_path):
 
 
 def test_files_with_another_ending_are_passed_over(tmp_path):
-    for name in ("a.fits", "a.fits.bz2", "a.fit", "a.fits.gz~", "a.gz", "fits", "a.FITS.txt", "catalogue.ecsv"):
+    for name in ("a.fits", "a.fits.xz", "a.fitz", "a.fits.gz~", "a.gz", "fits", "a.FITS.txt", "catalogue.ecsv"):
         touch(tmp_path / name)
     assert found(tmp_path) == ["a.fits"]
+
+
+def test_every_ending_of_fits_is_found_in_any_case_and_is_no_part_of_the_id(tmp_path):
+    names = ["a.fits", "b.FIT", "c.fts", "d.Fits.GZ", "e.fits.fz", "f.fits.bz2", "g.fit.gz"]
+    for name in names:
+        touch(tmp_path / name)
+    assert found(tmp_path) == names
+    assert [file.id for file in find_stamps(tmp_path)] == list("abcdefg")
+
+
+def test_folders_may_be_nested_deeper_than_python_calls(tmp_path):
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    for _ in range(1200):
+        os.mkdir("d")
+        os.chdir("d")
+    with open("a.fits", "wb"):
+        pass
+    os.chdir(here)
+    try:
+        assert found(tmp_path) == ["d/" * 1200 + "a.fits"]
+    finally:  # Python's own rmtree calls itself for each folder
+        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
 
 
 def test_ten_thousand_foreign_files_do_not_hide_four_stamps(tmp_path, write_dataset):
@@ -81,11 +105,13 @@ def test_a_folder_whose_name_ends_like_a_stamp_is_a_folder(tmp_path):
     assert found(tmp_path) == ["night.fits/a.fits"]
 
 
-def test_size_and_time_are_those_of_the_file(tmp_path):
+def test_the_time_is_that_of_the_last_change_whatever_the_file_says(tmp_path):
     touch(tmp_path / "a.fits", b"12345")
     os.utime(str(tmp_path / "a.fits"), ns=(0, 1_234_567_890_000_000_123))
     (file,) = find_stamps(tmp_path)
-    assert (file.size, file.mtime_ns) == (5, 1_234_567_890_000_000_123)
+    assert (file.size, file.changed_ns) == (5, (tmp_path / "a.fits").stat().st_ctime_ns)
+    os.utime(str(tmp_path / "a.fits"), ns=(0, 2**62))
+    assert find_stamps(tmp_path)[0].changed_ns == 2**62
 
 
 def test_a_linked_stamp_has_the_size_of_what_it_leads_to(tmp_path):

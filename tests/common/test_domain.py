@@ -137,12 +137,16 @@ def test_a_smaller_field_is_refused_with_both_widths(side, cards, found, wanted,
 
 @pytest.mark.parametrize("cards", [[], [SCALE.format(0.2)], [SCALE.format(0.2015)]])
 @pytest.mark.parametrize("flags", [[], ["--resample"]])
-def test_an_equal_or_unknown_scale_is_accepted_in_silence_and_nothing_is_changed(
+def test_an_equal_scale_is_accepted_in_silence_an_unknown_one_is_said_and_nothing_is_changed(
     cards, flags, run, stamps, tmp_path, capsys
 ):
     folder, pixels = stamps(cards=cards)
     assert command(folder, run(), tmp_path, *flags) == 0
-    assert capsys.readouterr().err == ""
+    said = capsys.readouterr().err
+    assert (
+        said == "" if cards else said.startswith(f"the pixel scale of {folder} is unknown, and taken to be the network")
+    )
+    assert "PIXSCALE" in said or cards
     assert np.array_equal(Watched.seen[:, 0], pixels)
     assert "resampled" not in json.loads((tmp_path / "scores.json").read_text())
 
@@ -213,7 +217,7 @@ def test_a_gaussian_is_resampled_to_its_integral_over_the_new_pixels(step):
 
 @pytest.mark.parametrize("noise", [0.0035, 10.0, 0.0])
 def test_noise_far_from_that_of_the_training_is_warned_of_with_both_values(noise, run, stamps, tmp_path, capsys):
-    folder, pixels = stamps(noise=noise)
+    folder, pixels = stamps(cards=[SCALE.format(0.2)], noise=noise)
     assert command(folder, run(), tmp_path) == 0
     (sentence,) = capsys.readouterr().err.splitlines()
     deviations = np.abs(pixels - np.median(pixels, axis=(1, 2), keepdims=True))
@@ -224,13 +228,13 @@ def test_noise_far_from_that_of_the_training_is_warned_of_with_both_values(noise
 
 @pytest.mark.parametrize("noise", [1.8, 9.0])  # measured 1.57 and 7.83: 81 pixels are few
 def test_noise_within_a_factor_of_two_is_not_warned_of(noise, run, stamps, tmp_path, capsys):
-    folder, _ = stamps(noise=noise)
+    folder, _ = stamps(cards=[SCALE.format(0.2)], noise=noise)
     assert command(folder, run(), tmp_path) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_another_zero_point_is_warned_of_with_both_values_and_the_factor(run, stamps, tmp_path, capsys):
-    folder, _ = stamps(cards=[ZERO_POINT.format(22.5)])
+    folder, _ = stamps(cards=[SCALE.format(0.2), ZERO_POINT.format(22.5)])
     assert command(folder, run(), tmp_path) == 0
     (sentence,) = capsys.readouterr().err.splitlines()
     # 7.5 magnitudes are a factor of 1000: a source of one count at 22.5 has a thousand at 30.
@@ -249,7 +253,7 @@ def test_a_warning_says_whether_the_scaling_takes_a_factor_off(scaling, words, r
 
 @pytest.mark.parametrize("zero_point", [None, 30.005])
 def test_an_unknown_or_equal_zero_point_is_not_warned_of(zero_point, run, stamps, tmp_path, capsys):
-    folder, _ = stamps(cards=[ZERO_POINT.format(30)])
+    folder, _ = stamps(cards=[SCALE.format(0.2), ZERO_POINT.format(30)])
     assert command(folder, run(zero_point_mag=zero_point), tmp_path) == 0
     assert capsys.readouterr().err == ""
 

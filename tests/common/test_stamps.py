@@ -335,7 +335,7 @@ def test_a_bad_file_gives_a_reason_and_no_warning_beside_it(folder, fits_bytes):
 
 def test_an_empty_folder_is_the_users_mistake(folder):
     folder.mkdir()
-    with pytest.raises(UserError, match=r"no \.fits, \.fits\.gz or \.fits\.fz file below"):
+    with pytest.raises(UserError, match=r"no \.fits, \.fit or \.fts .*file below"):
         load(folder)
 
 

@@ -119,8 +119,9 @@ def test_two_processes_with_one_cache_compile_at_once_in_folders_of_their_own(tm
 
 def test_a_second_process_takes_the_modules_that_the_first_has_compiled(tmp_path):
     code = (
-        "from lens_legacy import backend; backend.prepare(); import theano, theano.tensor as T; from pathlib import Path;"
-        "x = T.vector(); count = lambda: len(list(Path(theano.config.base_compiledir).glob('*/*/key.pkl')));"
+        "from lens_legacy import backend; backend.prepare(); import theano, theano.tensor as T; x = T.vector();"
+        "from pathlib import Path; folder = Path(theano.config.base_compiledir);"
+        "count = lambda: len(list(folder.glob('*/*/key.pkl')));"
         "print(count(), flush=True); input(); print(theano.function([x], T.exp(x) * 3)([0])[0], count())"
     )
     first = python(code, tmp_path)

@@ -86,7 +86,7 @@ def _cache_entry(folder: Path, files: Sequence[StampFile]) -> Path:
     """Where the cache keeps a data set: a folder for its path, and in it one for the state of its files."""
     path = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     state = hashlib.sha256(f"{LOADER_VERSION}\n".encode())
-    state.update(os.fsencode("".join(f"{f.path}\0{f.size}\0{f.mtime_ns}\n" for f in files)))
+    state.update(os.fsencode("".join(f"{f.path}\0{f.size}\0{f.changed_ns}\n" for f in files)))
     return cache_folder(f"stamps/{path}") / state.hexdigest()[:16]
 
 

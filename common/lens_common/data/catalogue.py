@@ -13,13 +13,13 @@ from .layout import (
     CATALOGUE_NAME,
     COLUMNS,
     NAMED_PARAMETERS,
-    STAMP_SUFFIXES,
+    STAMP_NAME,
     parse_name,
     path_label,
     stamp_id,
 )
 
-SUFFIXES = " or ".join([", ".join(STAMP_SUFFIXES[:-1]), STAMP_SUFFIXES[-1]])
+SUFFIXES = ".fits, .fit or .fts (also .gz, .fz, .bz2)"
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class StampFile:
         Relative to the data set's folder, forward slashes.
     label : bool or None
         By class folder; ``None`` outside of both.
-    size, mtime_ns : int
-        Bytes; nanoseconds.
+    size, changed_ns : int
+        Bytes; nanoseconds of its last change, whatever the file says of its own time.
     """
 
     id: str
     path: str
     label: Optional[bool]
     size: int
-    mtime_ns: int
+    changed_ns: int
 
 
 def find_stamps(folder: Union[str, Path]) -> List[StampFile]:
-    """List the ``.fits``, ``.fits.gz`` and ``.fits.fz`` files below a folder, however deep, by path.
+    """List the ``.fits``, ``.fit`` and ``.fts`` files, packed or not, below a folder, however deep, by path.
 
     Hidden files and folders are passed over, and files with another ending.
 
@@ -64,7 +64,7 @@ def walk_stamps(folder: Union[str, Path]) -> Iterator[StampFile]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name the one that holds the stamps ({SUFFIXES})")
     file = None
-    for file in _walk(folder, ""):
+    for file in _walk(folder):
         yield file
     if file is None:
         raise UserError(
@@ -73,26 +73,33 @@ def walk_stamps(folder: Union[str, Path]) -> Iterator[StampFile]:
         )
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[StampFile]:
-    try:
-        with os.scandir(folder) as entries:
-            # A folder's slash counts in the order of paths.
-            names = sorted(entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"cannot list {folder}: {error.strerror}; mend its permissions") from error
-    for name in names:
-        path = prefix + name
-        if name.endswith("/"):
-            here = (folder / name).absolute()
-            if here.is_symlink() and here.resolve() in [above.resolve() for above in here.parents]:
-                continue
-            yield from _walk(folder / name, path)
-        elif name.endswith(STAMP_SUFFIXES):
+def _walk(top: Path) -> Iterator[StampFile]:
+    """Depth first, without recursion: folders may be nested deeper than Python calls."""
+    waiting = _names_in(top, "")[::-1]
+    while waiting:
+        path = waiting.pop()
+        if path.endswith("/"):
+            here = (top / path).absolute()
+            if not (here.is_symlink() and here.resolve() in [above.resolve() for above in here.parents]):
+                waiting += _names_in(top, path)[::-1]
+        elif STAMP_NAME.search(path):
             try:
-                status = os.stat(folder / name)
+                status = os.stat(top / path)
             except OSError:  # a dangling link is met when it is read
-                status = os.lstat(folder / name)
-            yield StampFile(stamp_id(path), path, path_label(path), status.st_size, status.st_mtime_ns)
+                status = os.lstat(top / path)
+            # A copy may bring its old time along; when its content was last changed it cannot say.
+            changed = max(status.st_mtime_ns, status.st_ctime_ns)
+            yield StampFile(stamp_id(path), path, path_label(path), status.st_size, changed)
+
+
+def _names_in(top: Path, prefix: str) -> List[str]:
+    """Paths of what lies in a folder, in order; a folder's slash counts in the order of paths."""
+    try:
+        with os.scandir(top / prefix) as entries:
+            names = [entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"cannot list {top / prefix}: {error.strerror}; mend its permissions") from error
+    return [prefix + name for name in sorted(names)]
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

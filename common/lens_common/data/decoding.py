@@ -1,9 +1,12 @@
 """One stamp from the bytes of a FITS file: gzipped, compressed by tiles, scaled or plain; checked and repaired."""
 
+import bz2
 import hashlib
 import io
+import math
 import os
 import re
+import stat
 import warnings
 import zlib
 from collections import Counter
@@ -17,10 +20,11 @@ from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 from isal.igzip_lib import IsalError
 
-from .headers import StampError, check_counts, differs, read_cards, read_pixels
+from .headers import NOT_SKY, StampError, check_counts, differs, read_cards, read_pixels
 from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 
 MOST_BYTES = 2**28  # of a file with a stamp; more is something else, and could fill the memory
+MOST_BANDS, MOST_AXES = 10, 8
 MAX_NONFINITE_FRACTION = 0.01
 SET_ASIDE, REPAIRED = "set aside", "repaired"
 GZIP_ERRORS: Any = (EOFError, OSError, zlib.error, IsalError)
@@ -107,8 +111,11 @@ def read_stamp_and_header(path: Union[str, Path]) -> Tuple[np.ndarray, bytes]:
         With the reason, if the file cannot be read or holds no image of two or three axes.
     """
     try:
-        if os.stat(path).st_size > MOST_BYTES:
-            raise StampError(f"{os.stat(path).st_size} bytes; a stamp has at most {MOST_BYTES}")
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):  # a pipe, on which one would wait for ever, or a device
+            raise StampError("not a file of bytes")
+        if about.st_size > MOST_BYTES:
+            raise StampError(f"{about.st_size} bytes; a stamp has at most {MOST_BYTES}")
         content = Path(path).read_bytes()
     except OSError as error:
         raise StampError(f"cannot be read: {error.strerror}") from error
@@ -119,14 +126,12 @@ def decode_stamp(content: bytes) -> Tuple[np.ndarray, bytes]:
     """Decode the bytes of a FITS file; see `read_stamp_and_header`."""
     if not content:
         raise StampError("empty file")
-    if content[:2] == b"\x1f\x8b":
-        n_bytes = int.from_bytes(content[-4:], "little")  # RFC 1952, section 2.3.1: ISIZE
-        if n_bytes > MOST_BYTES and n_bytes < 1032 * len(content):  # deflate gains no more
-            raise StampError(f"{n_bytes} bytes when unpacked; a stamp has at most {MOST_BYTES}")
-        try:
-            content = igzip.decompress(content)
-        except GZIP_ERRORS as error:
-            raise StampError(f"damaged gzip: {error}") from error
+    for magic, kind, open_it in ((b"\x1f\x8b", "gzip", igzip.open), (b"BZh", "bzip2", bz2.open)):
+        if content.startswith(magic):
+            try:
+                content = _unpacked(content, open_it)
+            except GZIP_ERRORS as error:
+                raise StampError(f"damaged {kind}: {error}") from error
     if not content.startswith(b"SIMPLE  ="):
         raise StampError("not a FITS file")
     plain = _plain_image(content)
@@ -135,9 +140,39 @@ def decode_stamp(content: bytes) -> Tuple[np.ndarray, bytes]:
         image = image[0]
     if image.ndim not in (2, 3):
         raise StampError(f"image has shape {image.shape}; expected (H, W) or (bands, H, W)")
+    return as_stamp(image), header
+
+
+def _unpacked(content: bytes, open_it: Callable[..., Any]) -> bytes:
+    """Unpack a file, and no more of it than a stamp has."""
+    if open_it is igzip.open and 1032 * len(content) <= MOST_BYTES:  # deflate gains no more
+        return bytes(igzip.decompress(content))
+    with open_it(io.BytesIO(content)) as file:  # what it says of its own length may be wrong
+        unpacked = file.read(MOST_BYTES + 1)
+    if len(unpacked) > MOST_BYTES:
+        raise StampError(f"more than {MOST_BYTES} bytes when unpacked; a stamp has at most as many")
+    return bytes(unpacked)
+
+
+def as_stamp(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (H, W), (bands, H, W) or (H, W, bands) as a stamp, float32 (bands, H, W).
+
+    Raises
+    ------
+    StampError
+        If the bands could come first or last.
+    """
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and counted as such
-        pixels = image.astype(np.float32)
-    return (pixels[None] if pixels.ndim == 2 else pixels), header
+        stamp = np.asarray(pixels, np.float32)
+    if stamp.ndim == 2:
+        return stamp[None]
+    if stamp.shape[-1] > MOST_BANDS or stamp.shape[1] <= MOST_BANDS:
+        return stamp
+    if stamp.shape[0] <= MOST_BANDS:
+        raise StampError(
+            f"the axes of {stamp.shape} may be bands first or channels-last; write them as (bands, H, W) with H = W"
+        )
+    return np.ascontiguousarray(np.moveaxis(stamp, -1, 0))
 
 
 def _plain_image(content: bytes) -> Optional[np.ndarray]:
@@ -158,7 +193,7 @@ def _plain_image(content: bytes) -> Optional[np.ndarray]:
     except (ValueError, OverflowError):  # of another header, or of an absurd number
         return None
     start = (end // 2880 + 1) * 2880
-    n_pixels = int(np.prod(shape)) if shape else 0
+    n_pixels = math.prod(shape) if min(shape, default=0) > 0 and len(shape) <= MOST_AXES else 0
     if bits not in PIXEL_TYPES or n_pixels < 1 or len(content) - start < n_pixels * abs(bits) // 8:
         return None
     return np.frombuffer(content, PIXEL_TYPES[bits], n_pixels, start).reshape(shape)
@@ -190,7 +225,7 @@ def _first_image(content: bytes) -> Optional[Tuple[np.ndarray, bytes]]:
     # With uint, astropy passes over the BLANK of unsigned integers.
     with fits.open(io.BytesIO(content), memmap=False, uint=False) as units:
         for number, unit in enumerate(units):
-            if unit.is_image and unit.data is not None and unit.data.size:
+            if unit.is_image and not NOT_SKY.search(unit.name) and unit.data is not None and unit.data.size:
                 places = [unit.fileinfo(), units[0].fileinfo()][: number + 1]
                 header = b"".join(content[place["hdrLoc"] : place["datLoc"]] for place in places)
                 is_compressed = isinstance(unit, fits.CompImageHDU)
@@ -286,8 +321,9 @@ def examine_stamp(
             raise StampError(f"shape {stamp.shape}; the other stamps have {shape}")
         stamp, _ = repair_stamp(stamp)
         scale, zero_point = read_pixels(header)
-    except StampError as error:
-        return Outcome(None, "", Rejection(stamp_id, path, SET_ASIDE, n_nonfinite, str(error)))
+    except Exception as error:  # of a StampError we know; one bad file must not stop the others
+        reason = str(error) if isinstance(error, StampError) else f"cannot be decoded: {type(error).__name__}: {error}"
+        return Outcome(None, "", Rejection(stamp_id, path, SET_ASIDE, n_nonfinite, " ".join(reason.split())))
     digest = pixel_digest(stamp)
     reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
     repaired = Rejection(stamp_id, path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from ..errors import UserError
-from .headers import TOLERANCE, differs
+from .headers import SCALE_KEYS, TOLERANCE, differs
 from .noise import median_and_noise, sky_of
 from .stamps import Stamps
 
@@ -223,6 +223,16 @@ def _weights(length: int, side: int, step: float) -> np.ndarray:
     sums = np.vstack([np.zeros(length), np.cumsum(np.eye(length), axis=0)])
     edges = length / 2 + step * (np.arange(side + 1) - side / 2)
     return np.diff(CubicSpline(np.arange(length + 1), sums)(np.clip(edges, 0, length)), axis=0)
+
+
+def scale_warnings(data: Stamps, domain: Domain) -> List[str]:
+    """Sentence for the user where nothing says how large the pixels of stamps are, and the network's scale is known."""
+    if not math.isnan(data.pixel_scale_arcsec) or math.isnan(domain.pixel_scale_arcsec):
+        return []
+    return [
+        f"the pixel scale of {data.folder} is unknown, and taken to be the network's, {domain.pixel_scale_arcsec:g} "
+        f"arcsec: no header has a CD matrix or CDELT with RA and DEC, or one of {', '.join(SCALE_KEYS)}"
+    ]
 
 
 def unit_warnings(data: Stamps, domain: Domain) -> List[str]:

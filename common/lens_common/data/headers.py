@@ -10,6 +10,13 @@ SCALE_KEYS = ("PIXSCALE", "SECPIX", "PIXSCAL1")  # arcsec
 ZERO_POINT_KEYS = ("MAGZERO", "MAGZPT", "ZEROPT", "PHOTZP")  # mag
 ARCSEC_PER_UNIT = {"": 3600.0, "deg": 3600.0, "arcmin": 60.0, "arcsec": 1.0}
 COUNTS = re.compile(rb"(Z?NAXIS|TFIELDS) *= *\+?([0-9]+)")
+NEGATIVE = re.compile(rb"(Z?NAXIS[0-9]*|[PG]COUNT|TFIELDS) *= *-[1-9]")
+# Words in the name of an extension that holds no image of the sky, alone or beside others: SCI_ERR, WHT2.
+NOT_SKY = re.compile(
+    r"(?:^|[^A-Z])(WHT|WEIGHTS?|WGT|ERR|ERRORS?|RMS|VAR|VARIANCE|IVAR|INVVAR|UNC|UNCERT|UNCERTAINTY|STD|MASK|DQ|FLAGS?|"
+    r"QUALITY|PSF|EXP|EXPMAP|EXPOSURE|NEXP|CTX|BKG|BACKGROUND|SEG|SEGMAP)(?:$|[^A-Z])",
+    re.IGNORECASE,
+)
 MOST_COUNTED = 999  # axes, or columns
 CELESTIAL = re.compile("RA--|DEC-|.LON|.LAT")
 # Relative; below it two pixel scales, or two units of flux, are called the same.
@@ -21,12 +28,14 @@ class StampError(Exception):
 
 
 def check_counts(header: bytes) -> None:
-    """Refuse a header, or a whole file, that claims more axes or columns than there can be: astropy would count them.
+    """Refuse a header, or a whole file, with more axes or columns than there can be, or fewer than none.
+
+    astropy would count the first, and go back in the file by the second for ever.
 
     Raises
     ------
     StampError
-        Beyond 999.
+        Beyond 999, or below 0.
 
     References
     ----------
@@ -35,6 +44,9 @@ def check_counts(header: bytes) -> None:
     for key, number in COUNTS.findall(header):
         if int(number[:9]) > MOST_COUNTED:
             raise StampError(f"damaged FITS: {key.decode()} is {number.decode()}, at most {MOST_COUNTED} is possible")
+    below = NEGATIVE.search(header)
+    if below:
+        raise StampError(f"damaged FITS: {below[1].decode()} is negative")
 
 
 def differs(first: float, second: float) -> bool:

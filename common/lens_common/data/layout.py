@@ -14,7 +14,7 @@ from typing import Optional
 DATASET_FOLDER = "lsst_mocks_single"
 CLASS_FOLDERS = {"lensed_outputs": True, "unlensed_outputs": False}
 CATALOGUE_NAME = "catalogue.ecsv"
-STAMP_SUFFIXES = (".fits", ".fits.gz", ".fits.fz")
+STAMP_NAME = re.compile(r"\.(fits|fit|fts)(\.(gz|fz|bz2))?$", re.IGNORECASE)
 FILES_PER_FOLDER = 1000
 
 # LSST as LensPop simulates it: 0.18 arcsec a pixel, counts at zero-point 30
@@ -120,7 +120,7 @@ def stamp_id(relative_path: str) -> str:
     parts = PurePosixPath(relative_path).parts
     start = next((i for i, part in enumerate(parts[:-1]) if part in CLASS_FOLDERS), 0)
     match = _NAME.match(parts[-1])
-    stem = match.group("stem") if match else re.sub(r"\.fits(\.[gf]z)?$", "", parts[-1])
+    stem = match.group("stem") if match else STAMP_NAME.sub("", parts[-1])
     return "/".join((*parts[start:-1], stem))
 
 

@@ -138,7 +138,8 @@ def score_shard(job: Job, shard: Shard, tick: Callable[[int], Any] = lambda n: N
 def write_part(job: Job, shard: Shard, table: pa.Table, cpu_seconds: float) -> None:
     """Write what a shard became, and what it cost."""
     with replacing(job.part(shard.number), "wb") as file:
-        pq.write_table(table.replace_schema_metadata({"cpu_seconds": repr(cpu_seconds)}), file)
+        about = {"cpu_seconds": repr(cpu_seconds), "source": utf8_text(shard.path)}
+        pq.write_table(table.replace_schema_metadata(about), file)
 
 
 def lost_shard(shard: Shard, n_read: int, why: str) -> Rejection:

@@ -80,7 +80,7 @@ def survey_parts(parts: Sequence[Path]) -> Contents:
 
 def merge_parts(parts: Sequence[Path], contents: Contents, out: Path, about: Mapping[str, Any]) -> int:
     """Write the score table, and beside it the table of what was set aside or repaired; return the length of that."""
-    firsts = dict.fromkeys(contents.repeated.values(), "")
+    firsts = dict.fromkeys(contents.repeated.values(), ("", ""))
     repeats: list[Rejection] = []
     number = 0
     with open_table(out, contents.size, about) as write:
@@ -88,11 +88,13 @@ def merge_parts(parts: Sequence[Path], contents: Contents, out: Path, about: Map
             scored, _ = _read_part(part)
             rows = {name: scored[name].to_pylist() for name in COLUMNS}
             if contents.repeated:
+                source = pq.read_metadata(part).metadata[b"source"].decode()
                 numbers = range(number, number + len(scored))
-                firsts.update({n: rows["path"][n - number] for n in numbers if n in firsts})
+                firsts.update({n: (rows["path"][n - number], source) for n in numbers if n in firsts})
                 again = [n - number for n in numbers if n in contents.repeated]
                 for row in again:
-                    reason = f"same id as {firsts[contents.repeated[number + row]]}"
+                    first, its_source = firsts[contents.repeated[number + row]]
+                    reason = f"same id as {first}" + f" of {its_source}" * (its_source != source)
                     repeats.append(Rejection(rows["id"][row], rows["path"][row], SET_ASIDE, 0, reason))
                 keep = sorted(set(range(len(scored))) - set(again))
                 rows = {name: [values[row] for row in keep] for name, values in rows.items()}

@@ -12,7 +12,7 @@ from lens_common.errors import UserError
 from lens_common.files import replacing
 
 from .engine import DAMAGED, Found, Shard, examine_shard
-from .readers import OF_ARRAYS, READERS, find_reader
+from .readers import OF_ARRAYS, READERS, expand_source, find_reader
 
 SAMPLE = 25  # stamps that tell shape, pixel scale, zero-point and noise of all
 
@@ -47,6 +47,7 @@ class Plan:
     def __init__(self, path: Path, sources: Sequence[str], size: int, array: str = "") -> None:
         self._path, self._starts, self.lengths = path, numbers("Q"), numbers("Q")
         digest = hashlib.sha256()
+        sources = [part for source in sources for part in expand_source(source)]
         with replacing(path, "wb") as file:
             for source in sources:
                 absolute = os.path.abspath(source)

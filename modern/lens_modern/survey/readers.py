@@ -6,9 +6,12 @@ through the cutouts of one shard, in any process, on any machine that sees the s
 
 import contextlib
 import json
+import logging
 import math
+import os
 import re
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -25,15 +28,20 @@ from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 
 from lens_common.data.catalogue import walk_stamps
-from lens_common.data.decoding import decode_stamp, read_stamp_and_header
-from lens_common.data.headers import StampError, card_text, check_counts, read_cards
+from lens_common.data.decoding import as_stamp, decode_stamp, read_stamp_and_header
+from lens_common.data.headers import NOT_SKY, StampError, card_text, check_counts, read_cards
 from lens_common.data.layout import path_label
 from lens_common.errors import UserError
 
 FITS_BLOCK = 2880  # bytes
+GZIP = b"\x1f\x8b"  # how a gzipped file begins, whatever its name
+MOST_GAIN = 1032  # of deflate
+BAND_CARD = re.compile("BANDS|(BAND|FILTER)[0-9]+")  # what viewers of coadds write into coloured cutouts
+LOG = logging.getLogger(__name__)
 MOST_HEADER = 1000 * FITS_BLOCK
 ROWS_AT_ONCE = 256  # of a cube, an HDF5 or a Parquet file: what is in memory
 MOST_PIXELS = 2**22  # of a cutout
+MOST_ARRAYS = 2**32  # bytes of an .npz, which is read as a whole
 NAMES = ("stamps", "images", "stamp", "image")  # of the pixels, where a file holds several arrays
 # The header of a FITS file whose pixels follow in an extension.
 NO_PIXELS = b"".join(
@@ -89,21 +97,33 @@ def find_reader(path: Path) -> str:
     """
     if path.is_dir():
         return "folder"
-    kind = next((kind for ending, kind in ENDINGS.items() if path.name.endswith(ending)), "")
-    if not kind or not path.exists():
+    kind = kind_of_name(path)
+    if not kind or not path.is_file():
         problem = "is of no kind that is known" if path.exists() else "is neither a folder nor a file"
         raise UserError(f"{path} {problem}; name a folder of FITS files, or a file that ends in {', '.join(ENDINGS)}")
     if kind != "fits":
         return kind
-    axes = next((len(unit.shape) for unit in _walk_units(path) if unit.is_image), 0)
-    if not axes:
+    first = next((unit for unit in _walk_units(path) if unit.is_image), None)
+    if not first:
         raise StampError(f"{path} holds no image; name a FITS cube, or a file with a cutout in each extension")
-    return "cube" if axes > 2 else "extensions"
+    return "cube" if len(first.shape) > (3 if first.has_bands else 2) else "extensions"
+
+
+def kind_of_name(path: Path) -> str:
+    """Kind of a file by its ending: a value of `ENDINGS`, or nothing."""
+    return next((kind for ending, kind in ENDINGS.items() if path.name.lower().endswith(ending)), "")
+
+
+def expand_source(source: str) -> list[str]:
+    """A folder of files with arrays, as Dask and Spark write tables, as those files; anything else as it is."""
+    names = sorted(path for path in Path(source).iterdir() if path.is_file()) if os.path.isdir(source) else []
+    tables = [str(path) for path in names if kind_of_name(path) in OF_ARRAYS and not path.name.startswith((".", "_"))]
+    return tables if tables and not any(kind_of_name(path) == "fits" for path in names) else [source]
 
 
 def _plan_folder(path: Path, size: int) -> Iterator[tuple[int, list]]:
     for files in grouped(walk_stamps(path), size):
-        yield len(files), [[file.id, file.path, file.size, file.mtime_ns] for file in files]
+        yield len(files), [[file.id, file.path, file.size, file.changed_ns] for file in files]
 
 
 def _read_folder(path: Path, files: list) -> Iterator[Cutout]:
@@ -112,7 +132,11 @@ def _read_folder(path: Path, files: list) -> Iterator[Cutout]:
 
 
 def _plan_cube(path: Path, size: int) -> Iterator[tuple[int, list]]:
-    number, n_rows = next((k, unit.shape[0]) for k, unit in enumerate(_walk_units(path)) if unit.is_image)
+    number, unit = next((k, unit) for k, unit in enumerate(_walk_units(path)) if unit.is_image)
+    n_bytes = path.stat().st_size * (1 if _is_seekable(path) else MOST_GAIN)
+    if unit.stop - unit.start > n_bytes + FITS_BLOCK and not unit.is_packed:
+        LOG.info(f"{path} ends before its last cutouts: its header promises {unit.shape[0]}")
+    n_rows = min(unit.shape[0], n_bytes)  # of a byte at least
     for start, stop in _row_ranges(n_rows, size if _is_seekable(path) else n_rows):
         yield stop - start, [number, start, stop]
 
@@ -127,7 +151,12 @@ def _read_cube(path: Path, rows: list) -> Iterator[Cutout]:
 
 
 def _plan_extensions(path: Path, size: int) -> Iterator[tuple[int, list]]:
-    found = [(unit.name, str(number), unit) for number, unit in enumerate(_walk_units(path)) if unit.is_image]
+    units = list(enumerate(_walk_units(path)))
+    passed_over = [unit.name for _, unit in units if not unit.is_image and NOT_SKY.search(unit.name)]
+    if passed_over:
+        names = ", ".join(dict.fromkeys(passed_over))
+        LOG.info(f"{path}: {len(passed_over)} extensions passed over, which by their names hold no sky: {names}")
+    found = [(unit.name, str(number), unit) for number, unit in units if unit.is_image]
     named = Counter(name for name, *_ in found)
     places = [[name if name and named[name] == 1 else number, unit.start, unit.stop] for name, number, unit in found]
     for group in grouped(places, size if _is_seekable(path) else len(places)):
@@ -151,8 +180,29 @@ def _plan_hdf5(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, l
         fits_in = {name: array.ndim in (3, 4) and array.dtype.kind in "iuf" for name, array in arrays.items()}
         name = _choose(path, fits_in, chosen)
         n_rows = len(arrays[name])
+        _check_written(path, arrays[name])
+        for key in ("id", "is_lens"):
+            column = arrays[name].parent.get(key)
+            if column is not None:
+                _check_column(path, key, column.shape, n_rows)
     for start, stop in _row_ranges(n_rows, size):
         yield stop - start, [name, start, stop]
+
+
+def _check_written(path: Path, array: h5py.Dataset) -> None:
+    """Refuse an array of which HDF5 would make up pixels: never written, or kept in another file that is gone."""
+    if array.is_virtual:
+        names = dict.fromkeys(source.file_name for source in array.virtual_sources())
+        gone = [name for name in names if not any((at / name).exists() for at in (path.parent, Path()))]
+        if gone:
+            raise StampError(
+                f"{path}: {array.name} lies in {gone[0]}, which is not there; put it beside, or copy it in"
+            )
+    elif array.size and not array.external:
+        n_chunks = math.prod(-(-length // part) for length, part in zip(array.shape, array.chunks or (), strict=False))
+        n_written = array.id.get_num_chunks() if array.chunks else int(array.id.get_storage_size() > 0)
+        if n_written < n_chunks:
+            raise StampError(f"{path}: of {array.name}, {n_written} of {n_chunks} pieces were ever written")
 
 
 def _read_hdf5(path: Path, rows: list) -> Iterator[Cutout]:
@@ -192,6 +242,7 @@ def _read_parquet(path: Path, rows: list) -> Iterator[Cutout]:
         for batch in file.iter_batches(ROWS_AT_ONCE, groups, columns=[name, *columns], use_threads=False):
             known = {key: batch.column(key).to_pylist() for key in columns}
             column = batch.column(name)
+            column = column.storage if isinstance(column, pa.ExtensionArray) else column
             reads = [partial(_listed_pixels, column[row], shape, header) for row in range(len(batch))]
             yield from _named(path, first, reads, known)
             first += len(batch)
@@ -206,7 +257,49 @@ def _listed_pixels(scalar: Any, shape: tuple[int, ...], header: bytes) -> tuple[
         values = values.flatten()
     if len(values) != math.prod(shape):
         raise StampError(f"{len(values)} pixels; {shape} needs {math.prod(shape)}")
-    return _as_stamp(values.to_numpy(zero_copy_only=False).reshape(shape)), header
+    return as_stamp(values.to_numpy(zero_copy_only=False).reshape(shape)), header
+
+
+def _plan_numpy(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, list]]:
+    with _as_error(path), _open_arrays(path) as arrays:
+        fits_in = {name: array.ndim in (3, 4) and array.dtype.kind in "iuf" for name, array in arrays.items()}
+        name = _choose(path, fits_in, chosen)
+        n_rows = len(arrays[name])
+        for key in ("id", "is_lens"):
+            if key in arrays:
+                _check_column(path, key, arrays[key].shape, n_rows)
+    for start, stop in _row_ranges(n_rows, n_rows if path.suffix.lower() == ".npz" else size):
+        yield stop - start, [name, start, stop]
+
+
+def _check_column(path: Path, key: str, shape: tuple[int, ...], n_rows: int) -> None:
+    if shape != (n_rows,):
+        raise StampError(f"{path} holds {n_rows} cutouts and {shape} of {key}; write one for each")
+
+
+def _read_numpy(path: Path, rows: list) -> Iterator[Cutout]:
+    name, start, stop = rows
+    with _as_error(path), _open_arrays(path) as arrays:
+        _check_size(arrays[name].shape)
+        beside = {key: arrays[key] for key in ("id", "is_lens") if key in arrays}
+        for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
+            known = {key: column[first:last].tolist() for key, column in beside.items()}
+            yield from _cutouts(path, first, arrays[name][first:last], b"", known)
+
+
+@contextlib.contextmanager
+def _open_arrays(path: Path) -> Iterator[dict[str, np.ndarray]]:
+    """Arrays of NumPy by name: the one of a .npy, which stays on the disk, or those of a .npz."""
+    if path.suffix.lower() == ".npy":
+        yield {NAMES[0]: np.load(path, mmap_mode="r", allow_pickle=False)}
+        return
+    with zipfile.ZipFile(path) as members:
+        n_bytes = sum(member.file_size for member in members.infolist())
+    if n_bytes > MOST_ARRAYS:
+        raise StampError(f"{n_bytes} bytes when unpacked, at most {MOST_ARRAYS} are read; write a .npy or HDF5")
+    known = {"ids": "id", "labels": "is_lens"}
+    with np.load(path, allow_pickle=False) as stored:
+        yield {known.get(name, name): stored[name] for name in stored.files}
 
 
 READERS = {
@@ -215,12 +308,14 @@ READERS = {
     "extensions": Reader(_plan_extensions, _read_extensions),
     "hdf5": Reader(_plan_hdf5, _read_hdf5),
     "parquet": Reader(_plan_parquet, _read_parquet),
+    "numpy": Reader(_plan_numpy, _read_numpy),
 }
-OF_ARRAYS = ("hdf5", "parquet")  # kinds of files that can hold several arrays
+OF_ARRAYS = ("hdf5", "parquet", "numpy")  # kinds of files that can hold several arrays
 ENDINGS = {
-    **dict.fromkeys((".fits", ".fits.gz", ".fits.fz"), "fits"),
+    **dict.fromkeys((f".{name}{packed}" for name in ("fits", "fit", "fts") for packed in ("", ".gz", ".fz")), "fits"),
     **dict.fromkeys((".h5", ".hdf5"), "hdf5"),
     ".parquet": "parquet",
+    **dict.fromkeys((".npy", ".npz"), "numpy"),
 }
 
 
@@ -233,13 +328,7 @@ def _cutouts(
 
 
 def _row_and_header(row: np.ndarray, header: bytes) -> tuple[np.ndarray, bytes]:
-    return _as_stamp(row), header
-
-
-def _as_stamp(pixels: np.ndarray) -> np.ndarray:  # (H, W) or (bands, H, W)
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and counted as such
-        stamp = np.asarray(pixels, np.float32)
-    return stamp[None] if stamp.ndim == 2 else stamp
+    return as_stamp(row), header
 
 
 def _named(path: Path, first: int, reads: list, known: dict[str, list]) -> Iterator[Cutout]:
@@ -247,6 +336,7 @@ def _named(path: Path, first: int, reads: list, known: dict[str, list]) -> Itera
     ids, labels = (known.get(key, [None] * len(reads)) for key in ("id", "is_lens"))
     for row, (read, stamp_id, label) in enumerate(zip(reads, ids, labels, strict=True), first):
         text = stamp_id.decode("utf-8", "replace") if isinstance(stamp_id, bytes) else stamp_id
+        text = text.replace("\0", r"\0") if isinstance(text, str) else text  # NumPy and C end a text there
         place = f"{path.name}#{row}"
         yield Cutout(place if text is None else str(text), place, bool(label) if label in (0, 1) else None, read)
 
@@ -275,6 +365,8 @@ def _choose(path: Path, fits_in: dict[str, bool], chosen: str) -> str:
 
 
 def _is_list(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return True
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
@@ -290,11 +382,15 @@ def _shape(path: Path, field: pa.Field, metadata: dict[bytes, bytes] | None) -> 
     """Shape (H, W) or (bands, H, W) of the lists of a column: as it or the file says, as it is nested, or a square."""
     said = (field.metadata or {}).get(b"shape") or (metadata or {}).get(b"shape")
     lengths, kind = [], field.type
+    if isinstance(kind, pa.FixedShapeTensorType):
+        lengths, kind = [*kind.shape], kind.value_type
     while pa.types.is_fixed_size_list(kind):
         lengths.append(kind.list_size)
         kind = kind.value_type
     with contextlib.suppress(ValueError, TypeError):
         shape = tuple(map(int, json.loads(said))) if said else tuple(lengths)
+        if min(shape, default=1) < 1:
+            raise StampError(f"{path}: the lists in {field.name} have the shape {shape}; lengths are 1 or more")
         side = math.isqrt(math.prod(shape))
         if len(shape) == 1 and side**2 == shape[0]:
             return side, side
@@ -325,17 +421,20 @@ def _row_ranges(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int
 
 def _is_seekable(path: Path) -> bool:
     """Whether a shard can begin in the middle; what is gzipped is read from its beginning."""
-    return path.suffix != ".gz"
+    with open(path, "rb") as file:
+        return file.read(2) != GZIP
 
 
 class _Unit(NamedTuple):
-    """An HDU: name, whether it holds an image, shape of that, its first byte and the first behind it."""
+    """An HDU, its first byte and the first behind it; `is_image` of the sky, `has_bands` along its third axis."""
 
     name: str
     is_image: bool
     shape: tuple[int, ...]
+    has_bands: bool
     start: int
     stop: int
+    is_packed: bool
 
 
 def _walk_units(path: Path) -> Iterator[_Unit]:
@@ -356,10 +455,17 @@ def _walk_units(path: Path) -> Iterator[_Unit]:
                 n_bytes *= _whole(cards, "GCOUNT", 1) * (_whole(cards, "PCOUNT") + math.prod(_axes(cards, "")))
             shape = _axes(cards, "Z" if is_packed else "")
             holds_images = is_packed or card_text(cards, "XTENSION") in ("", "IMAGE")
-            is_image = holds_images and math.prod(shape) > 0 < len(shape)
+            name = card_text(cards, "EXTNAME")
+            is_image = holds_images and math.prod(shape) > 0 < len(shape) and not NOT_SKY.search(name)
             stop = file.tell() + (-(-n_bytes // FITS_BLOCK) * FITS_BLOCK if _whole(cards, "NAXIS") else 0)
-            yield _Unit(card_text(cards, "EXTNAME"), is_image, shape, start, stop)
+            yield _Unit(name, is_image, shape, _has_bands(cards), start, stop, is_packed)
             start = file.seek(stop)
+
+
+def _has_bands(cards: dict[str, str]) -> bool:
+    """Whether a header says that its third axis are bands, not cutouts."""
+    kind = card_text(cards, "CTYPE3").upper()
+    return bool(re.match("BAND|FILTER|WAVE|FREQ|AWAV|STOKES", kind)) or any(map(BAND_CARD.fullmatch, cards))
 
 
 def _read_header(file: Any) -> bytes:

@@ -19,7 +19,7 @@ import torch
 from lens_common import __version__
 from lens_common.cli.options import chosen_run, positive
 from lens_common.data.decoding import pixels_of_most
-from lens_common.data.domain import Domain, match_stamps, subtract_sky, unit_warnings
+from lens_common.data.domain import Domain, match_stamps, scale_warnings, subtract_sky, unit_warnings
 from lens_common.data.quality import describe_filter
 from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
@@ -93,7 +93,8 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
     out = Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = out.with_name(f"{out.name}.parts").absolute()
-    if parts.is_dir() and any(parts.iterdir()) and not (parts / ".lock").exists():
+    there = {path.name for path in parts.iterdir()} if parts.is_dir() else set()
+    if there and there.isdisjoint((".lock", BEGUN)):
         raise UserError(f"{parts} holds other files, and parts of the table would stand there; choose another --out")
     parts.mkdir(exist_ok=True)
     with exclusive(parts / ".lock", wait=False):
@@ -119,7 +120,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     )
     if matched.resampled:
         LOG.info(f"stamps of {matched.resampled}")
-    for sentence in unit_warnings(matched, domain):
+    for sentence in [*scale_warnings(data, domain), *unit_warnings(matched, domain)]:
         LOG.info(sentence)
     job = _job(options, parts, run, about, data)
     digest = _task_digest(plan, job, about["model_hash"])
