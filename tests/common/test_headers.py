@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from lens_common.data.decoding import decode_stamp
-from lens_common.data.headers import StampError, differs, read_cards, read_pixels
+from lens_common.data.headers import StampError, differs, pixel_scale_arcsec, read_cards, read_pixels
 
 TAN = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 23.0, "CRPIX2": 23.0}
 DEGREE = 1 / 3600
@@ -115,3 +115,33 @@ def test_a_header_that_claims_absurdly_many_axes_is_no_stamp(number):
     cards += [f"NAXIS1  = {12:>20}".ljust(80), "END".ljust(80)]
     with pytest.raises(StampError, match=f"NAXIS is {number}, at most 999"):
         decode_stamp("".join(cards).encode().ljust(2880 * 2))
+
+
+@pytest.mark.parametrize(
+    ("lines", "arcsec"),
+    [
+        (["PIXELSCL=                 0.17"], 0.17),
+        (["PSCALE  = '0.186 arcsec'"], 0.186),
+        (["PIXSCALE= '0.18 arcsec/pixel'"], 0.18),
+        (["PIXSCALE= '180 mas'"], 0.18),
+        (["PIXSCALE= '5E-5 deg'"], 0.18),
+        (["SECPIX1 =                 0.25", "SECPIX2 =                 0.25"], 0.25),
+        (["PIXSCALE= '0.18 Jy'"], float("nan")),
+        (["PIXSCALE= 'unknown'"], float("nan")),
+    ],
+)
+def test_a_scale_may_stand_under_other_words_and_have_a_unit(lines, arcsec):
+    cards = read_cards("".join(line.ljust(80) for line in lines).encode())
+    assert pixel_scale_arcsec(cards) == pytest.approx(arcsec, rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("deg", 1), ("degree", 1), ("DEG", 1), ("arcmin", 60), ("rad", 3.141592653589793 / 180)]
+)
+def test_the_unit_of_coordinates_is_taken_in_every_spelling(unit, factor):
+    degrees = 0.18 / 3600
+    lines = ["CTYPE1  = 'RA---TAN'", "CTYPE2  = 'DEC--TAN'"]
+    lines += [f"CUNIT{axis}  = '{unit}'" for axis in (1, 2)]
+    lines += [f"CDELT{axis}  = {degrees * factor * sign:.15E}" for axis, sign in ((1, -1), (2, 1))]
+    cards = read_cards("".join(line.ljust(80) for line in lines).encode())
+    assert pixel_scale_arcsec(cards) == pytest.approx(0.18, rel=1e-9)

@@ -1,12 +1,15 @@
 """What the header of a stamp says of its pixels: their scale, and the magnitude of one count."""
 
+import contextlib
 import math
 import re
 from functools import lru_cache
 from typing import Dict, Tuple
 
+from astropy import units
+
 # Words that surveys use; of several that stand in a header the first here counts.
-SCALE_KEYS = ("PIXSCALE", "SECPIX", "PIXSCAL1")  # arcsec
+SCALE_KEYS = ("PIXSCALE", "SECPIX", "PIXSCAL1", "PIXELSCL", "PSCALE", "PLTSCALE", "SECPIX1", "SECPIX2")  # arcsec
 ZERO_POINT_KEYS = ("MAGZERO", "MAGZPT", "ZEROPT", "PHOTZP")  # mag
 ARCSEC_PER_UNIT = {"": 3600.0, "deg": 3600.0, "arcmin": 60.0, "arcsec": 1.0}
 COUNTS = re.compile(rb"(Z?NAXIS|TFIELDS) *= *\+?([0-9]+)")
@@ -17,6 +20,7 @@ NOT_SKY = re.compile(
     r"QUALITY|PSF|EXP|EXPMAP|EXPOSURE|NEXP|CTX|BKG|BACKGROUND|SEG|SEGMAP)(?:$|[^A-Z])",
     re.IGNORECASE,
 )
+NUMBER = re.compile(r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[ED][-+]?[0-9]+)?) *([^ ].*)?$")
 MOST_COUNTED = 999  # axes, or columns
 CELESTIAL = re.compile("RA--|DEC-|.LON|.LAT")
 # Relative; below it two pixel scales, or two units of flux, are called the same.
@@ -82,7 +86,7 @@ def pixel_scale_arcsec(cards: Dict[str, str]) -> float:
     """Side of a pixel on the sky.
 
     The celestial coordinates are asked first (the CD matrix, or else CDELT with PC), then the
-    keywords PIXSCALE, SECPIX and PIXSCAL1, which are in arcsec.
+    keywords of `SCALE_KEYS`, which are in arcsec unless a unit stands behind the number.
 
     Parameters
     ----------
@@ -126,8 +130,16 @@ def _column_arcsec(cards: Dict[str, str], axis: int) -> float:
             degrees = _number(cards, f"CD{row}_{axis}", 0.0)
         else:
             degrees = _number(cards, f"CDELT{row}") * _number(cards, f"PC{row}_{axis}", float(row == axis))
-        column.append(degrees * ARCSEC_PER_UNIT.get(card_text(cards, f"CUNIT{row}"), math.nan))
+        column.append(degrees * _arcsec(card_text(cards, f"CUNIT{row}")))
     return math.hypot(*column)
+
+
+def _arcsec(unit: str) -> float:
+    """Arcsec of a unit in any spelling that astropy reads; NaN for one that is no angle."""
+    for text in (unit, unit.lower()):
+        with contextlib.suppress(ValueError, TypeError):
+            return ARCSEC_PER_UNIT.get(text) or float(units.Unit(text).to(units.arcsec))
+    return math.nan
 
 
 def card_text(cards: Dict[str, str], key: str) -> str:
@@ -139,8 +151,9 @@ def _number(cards: Dict[str, str], key: str, default: float = math.nan) -> float
     """Value of a card, finite, or NaN; `default` where there is no such card."""
     if key not in cards:
         return default
-    try:
-        value = float(card_text(cards, key).replace("D", "E"))  # FITS allows both letters
-    except ValueError:
-        return math.nan
+    text = card_text(cards, key)
+    match = NUMBER.match(text)
+    value = float(match[1].replace("D", "E")) if match else math.nan  # FITS allows both letters
+    if match and match[2]:  # 0.18 arcsec, in a card of text
+        value *= _arcsec(match[2])
     return value if math.isfinite(value) else math.nan

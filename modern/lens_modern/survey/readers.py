@@ -281,7 +281,7 @@ def _read_numpy(path: Path, rows: list) -> Iterator[Cutout]:
     name, start, stop = rows
     with _as_error(path), _open_arrays(path) as arrays:
         _check_size(arrays[name].shape)
-        beside = {key: arrays[key] for key in ("id", "is_lens") if key in arrays}
+        beside = {key: column for key, column in arrays.items() if key in ("id", "is_lens")}
         for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
             known = {key: column[first:last].tolist() for key, column in beside.items()}
             yield from _cutouts(path, first, arrays[name][first:last], b"", known)
