@@ -49,6 +49,8 @@ class Job:
         Spelled with `str`.
     cost : float
         Expected seconds, or any number in proportion to them: the time left rests on it.
+    threads : int
+        For its sums; one, where several jobs work at a time, each on a core.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Job:
     module: str
     arguments: Sequence[Any]
     cost: float = 1.0
+    threads: int = 1
 
 
 def command(job: Job) -> list[str]:
@@ -124,7 +127,7 @@ def work_through(
             late = time.monotonic() - started > limit_s
             while waiting and len(running) < n_jobs and not late:
                 job = waiting.pop(0)
-                running[start(job, logs, **ONE_THREAD)] = (job, time.monotonic())
+                running[start(job, logs, OMP_NUM_THREADS=str(job.threads))] = (job, time.monotonic())
             if late and not running:
                 print(f"{program}: the limit of time is reached; {len(waiting)} runs are left", flush=True)
                 break
