@@ -238,3 +238,19 @@ def test_no_pickle_is_opened(tmp_path, capsys):
     assert score(tmp_path / "objects.npy", tmp_path / "s.csv") == 2
     assert "cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "s.csv").exists()
+
+
+def test_inspect_and_maps_take_what_score_takes(tmp_path, capsys):
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["images"], file["id"] = draw(6), np.array([f"id{number}" for number in range(6)], "S")
+        file.attrs["pixel_scale_arcsec"] = 0.18
+    assert main(["inspect", str(tmp_path / "s.h5"), "--out", str(tmp_path / "s.png")]) == 0
+    said = capsys.readouterr().out
+    assert "6 stamps of 1 band(s), (45, 45) pixels" in said and "0.18" in said
+    assert score(tmp_path / "s.h5", tmp_path / "s.csv") == 0
+    maps = ["maps", str(tmp_path / "s.h5"), "--model", "cnn", "--most", "2", "--out", str(tmp_path / "m.png")]
+    assert main(maps) == 0
+    best = sorted(read_csv(tmp_path / "s.csv"), key=lambda row: -float(row["score"]))[:2]
+    with np.load(tmp_path / "m.npz") as found:
+        assert found["ids"].tolist() == [row["id"] for row in best]
+    assert main(["inspect", str(tmp_path / "nothing.h5")]) == 2

@@ -1,10 +1,12 @@
 """The verb ``inspect``: describe a data set."""
 
 import argparse
+import os
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from astropy.table import Table
 
 from ..data.catalogue import read_catalogue
 from ..data.domain import subtract_sky
@@ -20,6 +22,7 @@ def add_verb(verb: AddVerb) -> None:
     """Add ``inspect`` to a command line."""
     parser = verb("inspect", "describe a data set", "mocks7 --out mocks7.png", inspect)
     parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
+    parser.set_defaults(load=load_stamps)
     add_out(parser, "picture of some of the stamps, and of what the filter would drop", [".png"], needed=False)
     add_subtract_sky(parser)
     add_filter(parser, "show what it would drop; default %(default)s", "default")
@@ -27,10 +30,10 @@ def add_verb(verb: AddVerb) -> None:
 
 def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
-    stamps = load_stamps(options.data, verbose=True)
+    stamps = options.load(options.data, verbose=True)
     if options.subtract_sky:
         stamps = subtract_sky(stamps)
-    summary = summarise(stamps, read_catalogue(options.data), options.filter)
+    summary = summarise(stamps, _catalogue(stamps, options.data), options.filter)
     shape = stamps.pixels.shape
     print(f"{stamps.folder}: {len(stamps)} stamps of {shape[1]} band(s), {shape[2:]} pixels")
     for name, value in (
@@ -43,6 +46,12 @@ def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
         print(f"{rejection.action}: {rejection.path}: {rejection.reason}")
     if options.out:
         _draw_stamps(options, stamps, summary)
+
+
+def _catalogue(stamps: Stamps, source: str) -> Table:
+    """What is known of each stamp; of those that lie in no files of their own only what the stamps say."""
+    in_files = all(os.path.exists(os.path.join(source, path)) for path in stamps.paths[:1])
+    return read_catalogue(source) if in_files else Table({"path": stamps.paths})
 
 
 def _print_summary(summary: Summary) -> None:

@@ -25,6 +25,7 @@ def add_verb(verb: AddVerb) -> None:
     """Add ``maps`` to a command line."""
     parser = verb("maps", "map what the scores of some stamps rest on", "cutouts/ --most 12 --out maps.png", maps)
     parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
+    parser.set_defaults(load=load_stamps)
     add_network(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--ids", metavar="FILE", help="text file that names the stamps, one id a line")
@@ -43,7 +44,7 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     """
     out, run = Path(options.out), chosen_run(options)
     check_model(run, options.model)
-    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample, options.subtract_sky)
+    stamps = fit_to_run(options.load(options.data, verbose=True), run, options.resample, options.subtract_sky)
     ids = read_ids(Path(options.ids)) if options.ids else None
     if ids:
         pick_stamps(stamps, ids)  # before the network is built, which takes a while

@@ -74,7 +74,18 @@ def walk_stamps(folder: Union[str, Path]) -> Iterator[StampFile]:
 
 
 def _walk(top: Path) -> Iterator[StampFile]:
-    """Depth first, without recursion: folders may be nested deeper than Python calls."""
+    for path in filter(STAMP_NAME.search, _files(top)):
+        try:
+            status = os.stat(top / path)
+        except OSError:  # a dangling link is met when it is read
+            status = os.lstat(top / path)
+        # A copy may bring its old time along; when its content was last changed it cannot say.
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        yield StampFile(stamp_id(path), path, path_label(path), status.st_size, changed)
+
+
+def _files(top: Path) -> Iterator[str]:
+    """Paths of all files, depth first, without recursion: folders may be nested deeper than Python calls."""
     waiting = _names_in(top, "")[::-1]
     while waiting:
         path = waiting.pop()
@@ -82,14 +93,8 @@ def _walk(top: Path) -> Iterator[StampFile]:
             here = (top / path).absolute()
             if not (here.is_symlink() and here.resolve() in [above.resolve() for above in here.parents]):
                 waiting += _names_in(top, path)[::-1]
-        elif STAMP_NAME.search(path):
-            try:
-                status = os.stat(top / path)
-            except OSError:  # a dangling link is met when it is read
-                status = os.lstat(top / path)
-            # A copy may bring its old time along; when its content was last changed it cannot say.
-            changed = max(status.st_mtime_ns, status.st_ctime_ns)
-            yield StampFile(stamp_id(path), path, path_label(path), status.st_size, changed)
+        else:
+            yield path
 
 
 def _names_in(top: Path, prefix: str) -> List[str]:
@@ -133,7 +138,7 @@ def read_catalogue(folder: Union[str, Path]) -> Table:
     )
     for key in NAMED_PARAMETERS:
         table[key] = [getattr(name, key) if name else np.nan for name in names]
-    stored = [path for path in sorted(Path(folder).rglob(CATALOGUE_NAME)) if path.is_file()]
+    stored = [Path(folder) / path for path in _files(Path(folder)) if path.rsplit("/", 1)[-1] == CATALOGUE_NAME]
     if len(stored) == 1:
         try:
             known = Table.read(stored[0], format="ascii.ecsv")

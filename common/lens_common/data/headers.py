@@ -16,7 +16,7 @@ COUNTS = re.compile(rb"(Z?NAXIS|TFIELDS) *= *\+?([0-9]+)")
 NEGATIVE = re.compile(rb"(Z?NAXIS[0-9]*|[PG]COUNT|TFIELDS) *= *-[1-9]")
 # Words in the name of an extension that holds no image of the sky, alone or beside others: SCI_ERR, WHT2.
 NOT_SKY = re.compile(
-    r"(?:^|[^A-Z])(WHT|WEIGHTS?|WGT|ERR|ERRORS?|RMS|VAR|VARIANCE|IVAR|INVVAR|UNC|UNCERT|UNCERTAINTY|STD|MASK|DQ|FLAGS?|"
+    r"(?:^|[^A-Z])(WHT|WEIGHTS?|WGT|ERR|ERRORS?|RMS|VAR|VARIANCE|IVAR|INVVAR|UNC|UNCERT|UNCERTAINTY|STD|MASK|MSK|DQ|FLG|FLAGS?|"
     r"QUALITY|PSF|EXP|EXPMAP|EXPOSURE|NEXP|CTX|BKG|BACKGROUND|SEG|SEGMAP)(?:$|[^A-Z])",
     re.IGNORECASE,
 )

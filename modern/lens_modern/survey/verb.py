@@ -18,7 +18,6 @@ import torch
 
 from lens_common import __version__
 from lens_common.cli.options import chosen_run, positive
-from lens_common.data.decoding import pixels_of_most
 from lens_common.data.domain import Domain, match_stamps, scale_warnings, subtract_sky, unit_warnings
 from lens_common.data.quality import describe_filter
 from lens_common.data.stamps import Stamps
@@ -31,7 +30,8 @@ from lens_common.runs import check_model, read_domain
 from lens_common.trials import provenance
 
 from .cluster import work_off
-from .engine import Job, as_dataset, open_network
+from .engine import Job, open_network
+from .loading import add_verbs, look
 from .merge import Contents, merge_parts, survey_parts
 from .networks import PRECISIONS, check_precision, write_network
 from .plan import Plan
@@ -49,7 +49,8 @@ ENGINES = ("auto", "torch", "openvino")
 
 
 def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    """Extend ``score`` of the command line; see `lens_common.cli.build_parser`."""
+    """Extend ``score``, ``inspect`` and ``maps`` of the command line; see `lens_common.cli.build_parser`."""
+    add_verbs(verb)
     parser = verb("score", "score cutouts, however many", "cutouts.h5 --workers 8 --out scores.parquet", score)
     parser.set_defaults(endings=tuple(WRITERS))
     parser.description = f"{parser.description} The score table ends in {', '.join(WRITERS)}."
@@ -114,7 +115,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     about = {**provenance(run, classifier, _engine(options.engine, precision)), "precision": precision}
     domain, name = read_domain(run), ", ".join(sources)
     plan = Plan(parts / "shards.jsonl", sources, options.shard_size, options.array)
-    data = _look(plan, name)
+    data = look(plan, name)
     matched = match_stamps(
         subtract_sky(data, domain.residual_sky) if options.subtract_sky else data, domain, options.resample
     )
@@ -161,24 +162,6 @@ def _engine(engine: str, precision: str) -> str:
             "choose `engine` torch"
         )
     return "openvino" if can and engine != "torch" else "torch"
-
-
-def _look(plan: Plan, name: str) -> Stamps:
-    """Some stamps of a plan, with the shape, pixel scale and zero-point that most of them have."""
-    found = plan.sample()
-    rejection = found[0][1].rejection
-    shapes = [outcome.stamp.shape for _, outcome in found if outcome.stamp is not None]
-    if not shapes and rejection:
-        raise UserError(
-            f"none of the {sum(plan.lengths)} cutouts of {name} gives a stamp; "
-            f"the first, {rejection.path}: {rejection.reason}"
-        )
-    shape = max(shapes, key=shapes.count)
-    found = [
-        (cutout, outcome) for cutout, outcome in found if outcome.stamp is not None and outcome.stamp.shape == shape
-    ]
-    scale, zero_point = pixels_of_most([(cutout.path, outcome) for cutout, outcome in found])
-    return as_dataset(name, found, scale, zero_point)
 
 
 def _check(job: Job, data: Stamps, domain: Domain) -> dict[str, float]:
