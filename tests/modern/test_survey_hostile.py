@@ -16,6 +16,7 @@ from lens_common.data.decoding import MOST_BYTES, as_stamp
 from lens_common.data.headers import NOT_SKY, StampError
 from lens_common.files import read_csv
 from lens_modern.cli import main
+from lens_modern.survey.readers import READERS, find_reader
 
 RANDOM = np.random.default_rng(0)
 AXES = {"NAXIS": 2, "NAXIS1": 45, "NAXIS2": 45}
@@ -182,6 +183,51 @@ def test_bands_along_the_third_axis_are_no_three_objects(card, tmp_path, capsys)
     assert "have 3 band(s), those that the network was trained on 1" in capsys.readouterr().err
     fits.PrimaryHDU(draw(3)).writeto(tmp_path / "cube.fits")
     assert score(tmp_path / "cube.fits", tmp_path / "s.csv") == 0 and len(read_csv(tmp_path / "s.csv")) == 3
+    assert "its 3 images are taken for as many cutouts; --band takes one of several bands" in capsys.readouterr().err
+
+
+def test_one_band_of_several_is_scored_where_it_is_named(tmp_path, capsys):
+    colour = draw(3)
+    fits.PrimaryHDU(colour).writeto(tmp_path / "colour.fits")
+    (tmp_path / "folder").mkdir()
+    fits.PrimaryHDU(colour).writeto(tmp_path / "folder" / "colour.fits")
+    np.save(tmp_path / "colour.npy", np.moveaxis(colour, 0, -1)[None])
+    fits.PrimaryHDU(colour[1]).writeto(tmp_path / "second.fits")
+    assert score(tmp_path / "second.fits", tmp_path / "s.csv") == 0
+    (expected,) = read_csv(tmp_path / "s.csv")
+    for name in ("colour.fits", "folder", "colour.npy"):
+        assert score(tmp_path / name, tmp_path / f"{name}.csv", "--band", "2") == 0
+        (row,) = read_csv(tmp_path / f"{name}.csv")
+        assert row["score"] == expected["score"]
+    capsys.readouterr()
+    assert score(tmp_path / "colour.fits", tmp_path / "t.csv", "--band", "4") == 2
+    assert "3 band(s); there is no band 4" in capsys.readouterr().err
+
+
+def test_a_gzipped_cube_is_read_as_the_plain_one_and_once(tmp_path):
+    integers = fits.PrimaryHDU(RANDOM.integers(-5, 50, (600, 20, 20)).astype("i2"))
+    integers.header.update(BSCALE=0.1, BZERO=3.0, BLANK=-5)
+    cubes = {
+        "integers": [integers],
+        "bands": [fits.PrimaryHDU(RANDOM.normal(size=(600, 2, 20, 20)).astype("f4"))],
+        "extension": [fits.PrimaryHDU(), fits.ImageHDU(RANDOM.normal(size=(600, 20, 20)))],
+    }
+    for name, units in cubes.items():
+        plain, packed = tmp_path / f"{name}.fits", tmp_path / f"{name}.fits.gz"
+        fits.HDUList(units).writeto(plain)
+        packed.write_bytes(gzip.compress(plain.read_bytes()))
+        found = []
+        for path in (plain, packed):
+            reader = READERS[find_reader(path)]
+            shards = reader.plan(path, 4096)
+            found.append([cutout.read() for _, rows in shards for cutout in reader.read(path, rows)])
+        assert len(found[0]) == len(found[1]) == 600
+        for (pixels, header), (others, other) in zip(*found, strict=True):
+            np.testing.assert_array_equal(pixels, others)
+            assert header == other
+    packed.write_bytes(gzip.compress(plain.read_bytes()[:-1_000_000]))
+    with pytest.raises(StampError, match="breaks off"):
+        list(READERS["cube"].read(packed, [1, 0, 600]))
 
 
 def test_bands_may_come_last_where_that_is_plain():

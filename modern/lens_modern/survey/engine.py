@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from time import process_time
 from typing import Any, NamedTuple
@@ -86,6 +86,8 @@ class Job:
         See `lens_common.data.domain.subtract_sky`.
     thresholds : tuple of (str, float)
         Of the bad-image filter, or none.
+    band : int
+        See `examine_shard`.
     """
 
     parts: str
@@ -99,6 +101,7 @@ class Job:
     resample: bool
     thresholds: tuple[tuple[str, float], ...]
     subtract_sky: bool = False
+    band: int = 0
 
     def part(self, number: int) -> Path:
         """File that a shard becomes."""
@@ -126,7 +129,7 @@ def score_shard(job: Job, shard: Shard, tick: Callable[[int], Any] = lambda n: N
     """
     open_worker(job)  # what is set up once is no cost of this shard
     start, n_read, tables = process_time(), 0, [PART_SCHEMA.empty_table()]
-    with closing(examine_shard(shard, job.shape, job.pixel_scale_arcsec)) as found:
+    with closing(examine_shard(shard, job.shape, job.pixel_scale_arcsec, job.band)) as found:
         while block := list(itertools.islice(found, BLOCK)):
             tables.append(_score_block(job, block))
             n_read += len(block)
@@ -161,7 +164,7 @@ def rejections_table(rejected: list[Rejection]) -> pa.Table:
 
 
 def examine_shard(
-    shard: Shard, shape: tuple[int, ...] | None = None, pixel_scale_arcsec: float | None = None
+    shard: Shard, shape: tuple[int, ...] | None = None, pixel_scale_arcsec: float | None = None, band: int = 0
 ) -> Generator[Found]:
     """Go through the cutouts of a shard.
 
@@ -172,6 +175,8 @@ def examine_shard(
         (bands, H, W) that stamps must have.
     pixel_scale_arcsec : float, optional
         What those must have whose header says.
+    band : int
+        Which one to take of stamps that have several, from 1 on; 0: all.
 
     Yields
     ------
@@ -183,7 +188,8 @@ def examine_shard(
         if shard.kind == DAMAGED:
             raise StampError(shard.rows[0])
         for cutout in READERS[shard.kind].read(Path(shard.path), shard.rows):
-            outcome = examine_stamp(cutout.id, cutout.path, cutout.read, shape)
+            read = partial(_read_band, cutout.read, band) if band else cutout.read
+            outcome = examine_stamp(cutout.id, cutout.path, read, shape)
             reason = unlike_others(outcome, pixel_scale_arcsec)
             if reason:
                 outcome = Outcome(None, "", Rejection(cutout.id, cutout.path, SET_ASIDE, 0, reason))
@@ -192,6 +198,13 @@ def examine_shard(
     except StampError as error:
         lost = lost_shard(shard, n_read, str(error))
         yield Cutout(lost.id, lost.path, None, _no_read), Outcome(None, "", lost)
+
+
+def _read_band(read: Callable[[], tuple[np.ndarray, bytes]], band: int) -> tuple[np.ndarray, bytes]:
+    stamp, header = read()
+    if len(stamp) < band:
+        raise StampError(f"{len(stamp)} band(s); there is no band {band}")
+    return stamp[band - 1 : band], header
 
 
 def as_dataset(folder: str, found: list[Found], scale: float | None, zero_point: float | None) -> Stamps:

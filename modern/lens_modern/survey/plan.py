@@ -30,6 +30,8 @@ class Plan:
         Cutouts of a shard, about.
     array : str
         Which array of the files that hold several; empty: the only one that could be cutouts.
+    band : int
+        Which band of stamps that have several, from 1 on; 0: all.
 
     Attributes
     ----------
@@ -44,14 +46,15 @@ class Plan:
         If a source is missing or of no known kind, or the only one is empty or damaged.
     """
 
-    def __init__(self, path: Path, sources: Sequence[str], size: int, array: str = "") -> None:
+    def __init__(self, path: Path, sources: Sequence[str], size: int, array: str = "", band: int = 0) -> None:
+        self.band = band
         self._path, self._starts, self.lengths = path, numbers("Q"), numbers("Q")
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(f"band {band}".encode() if band else b"")
         sources = [part for source in sources for part in expand_source(source)]
         with replacing(path, "wb") as file:
             for source in sources:
                 absolute = os.path.abspath(source)
-                for n_cutouts, kind, rows in _shards_of(Path(source), size, array, is_only=len(sources) == 1):
+                for n_cutouts, kind, rows in _shards_of(Path(source), size, array, bool(band), len(sources) == 1):
                     self._starts.append(file.tell())
                     self.lengths.append(n_cutouts)
                     file.write(json.dumps([n_cutouts, kind, absolute, rows]).encode() + b"\n")
@@ -79,7 +82,7 @@ class Plan:
         bad: list[Found] = []
         for shard in self.shards([number for start in range(step) for number in range(start, len(self), step)]):
             taken = 0
-            for found in examine_shard(shard._replace(rows=_spread(shard, share))):
+            for found in examine_shard(shard._replace(rows=_spread(shard, share)), band=self.band):
                 if found[1].stamp is None:
                     bad = bad or [found]
                     continue
@@ -92,10 +95,10 @@ class Plan:
         return good or bad
 
 
-def _shards_of(source: Path, size: int, array: str, is_only: bool) -> Iterator[tuple[int, str, list]]:
+def _shards_of(source: Path, size: int, array: str, has_bands: bool, is_only: bool) -> Iterator[tuple[int, str, list]]:
     """Shards of a source; of a damaged one among others a shard that says so."""
     try:
-        kind = find_reader(source)
+        kind = find_reader(source, has_bands)
         n_found = 0
         chosen = [array] if array and kind in OF_ARRAYS else []
         for n_cutouts, rows in READERS[kind].plan(source.absolute(), size, *chosen):

@@ -5,6 +5,7 @@ through the cutouts of one shard, in any process, on any machine that sees the s
 """
 
 import contextlib
+import io
 import json
 import logging
 import math
@@ -28,7 +29,7 @@ from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 
 from lens_common.data.catalogue import walk_stamps
-from lens_common.data.decoding import as_stamp, decode_stamp, read_stamp_and_header
+from lens_common.data.decoding import MOST_BANDS, as_stamp, decode_stamp, read_stamp_and_header
 from lens_common.data.headers import NOT_SKY, StampError, card_text, check_counts, read_cards
 from lens_common.data.layout import path_label
 from lens_common.errors import UserError
@@ -85,8 +86,14 @@ class Reader(NamedTuple):
     read: Callable[[Path, list], Iterator[Cutout]]
 
 
-def find_reader(path: Path) -> str:
+def find_reader(path: Path, has_bands: bool = False) -> str:
     """Name of the reader in `READERS` for a folder or a file.
+
+    Parameters
+    ----------
+    path : Path
+    has_bands : bool
+        Whether the third axis of a FITS image are bands, whatever its header says.
 
     Raises
     ------
@@ -106,7 +113,11 @@ def find_reader(path: Path) -> str:
     first = next((unit for unit in _walk_units(path) if unit.is_image), None)
     if not first:
         raise StampError(f"{path} holds no image; name a FITS cube, or a file with a cutout in each extension")
-    return "cube" if len(first.shape) > (3 if first.has_bands else 2) else "extensions"
+    if len(first.shape) == 3 and not (has_bands or first.has_bands) and first.shape[0] <= MOST_BANDS:
+        LOG.info(
+            f"{path}: its {first.shape[0]} images are taken for as many cutouts; `band` takes one of several bands"
+        )
+    return "cube" if len(first.shape) > (3 if has_bands or first.has_bands else 2) else "extensions"
 
 
 def kind_of_name(path: Path) -> str:
@@ -143,11 +154,34 @@ def _plan_cube(path: Path, size: int) -> Iterator[tuple[int, list]]:
 
 def _read_cube(path: Path, rows: list) -> Iterator[Cutout]:
     number, start, stop = rows
+    if not _is_seekable(path):
+        unit = next(islice(_walk_units(path), number, None))
+        if not unit.is_packed:
+            yield from _stream_cube(path, unit, stop)
+            return
     with _as_error(path), _open_fits(path) as units:
         _check_size(units[number].shape)
         header = units[number].header.tostring(endcard=False).encode("latin-1", "replace")
         for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
             yield from _cutouts(path, first, units[number].section[first:last], header)
+
+
+def _stream_cube(path: Path, unit: "_Unit", stop: int) -> Iterator[Cutout]:
+    """A gzipped cube from its beginning, once: to go to a row astropy would unpack all rows before it again."""
+    _check_size(unit.shape)
+    with _as_error(path), _open_bytes(path) as file:
+        file.seek(unit.start)
+        header = fits.Header.fromstring(_read_header(file).decode("latin-1"))
+        cards = header.tostring(endcard=False).encode("latin-1", "replace")
+        n_bytes = abs(header["BITPIX"]) // 8 * math.prod(unit.shape[1:])  # of a row
+        for first, last in _row_ranges(stop, ROWS_AT_ONCE):
+            content = file.read((last - first) * n_bytes)
+            header[f"NAXIS{len(unit.shape)}"] = len(content) // n_bytes
+            block = header.tostring().encode("latin-1") + content
+            with _open_fits(io.BytesIO((NO_PIXELS if unit.start else b"") + block)) as units:
+                yield from _cutouts(path, first, units[-1].data, cards)
+            if len(content) < (last - first) * n_bytes:
+                raise StampError("the file breaks off")
 
 
 def _plan_extensions(path: Path, size: int) -> Iterator[tuple[int, list]]:
@@ -496,7 +530,7 @@ def _open_bytes(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _open_fits(path: Path) -> Iterator[Any]:
+def _open_fits(path: Path | io.BytesIO) -> Iterator[Any]:
     # With uint, astropy passes over the BLANK of unsigned integers.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)

@@ -71,6 +71,9 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
         help="which array of an HDF5 file, or column of a Parquet file, of several",
     )
     parser.add_argument(
+        "--band", type=positive, metavar="K", help="take the K-th band, from 1 on, of cutouts that have several"
+    )
+    parser.add_argument(
         "--engine",
         choices=ENGINES,
         default="auto",
@@ -114,7 +117,7 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     precision = "float32" if options.precision == "auto" else options.precision
     about = {**provenance(run, classifier, _engine(options.engine, precision)), "precision": precision}
     domain, name = read_domain(run), ", ".join(sources)
-    plan = Plan(parts / "shards.jsonl", sources, options.shard_size, options.array)
+    plan = Plan(parts / "shards.jsonl", sources, options.shard_size, options.array, options.band or 0)
     data = look(plan, name)
     matched = match_stamps(
         subtract_sky(data, domain.residual_sky) if options.subtract_sky else data, domain, options.resample
@@ -193,6 +196,7 @@ def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, An
         resample=options.resample,
         subtract_sky=options.subtract_sky,
         thresholds=tuple((options.filter or {}).items()),
+        band=options.band or 0,
     )
 
 
