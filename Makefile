@@ -5,7 +5,7 @@ MODERN := .venv-modern/bin
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough reproduce weights agreement image image-test bench docs lint format lock audit clean
+.PHONY: help setup demo test thorough reliability reproduce weights agreement image image-test bench docs lint format lock audit clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,9 @@ test: setup  ## run every test in both interpreters
 
 thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 stamps through every format; ten minutes
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
+
+reliability: setup  ## run the tests of bad inputs and faults, and write docs/reliability.md from what they say
+	@$(MODERN)/python docs/reliability.py
 
 bench: setup  ## measure speeds, half an hour; results go to bench/results.json; ONLY="loading resnet" for some
 	@$(LEGACY)/python -m bench.run $(ONLY)

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDES = {"legacy": ROOT / "legacy/lens_legacy", "modern": ROOT / "modern/lens_modern"}
-TWINS = ("backend", "classifier", "cli", "cnn", "losses", "resnet")
+TWINS = ("__main__", "backend", "classifier", "cli", "cnn", "losses", "resnet")
 # What one framework lacks and the other does not: rooms without a twin.
 ALONE = {"legacy": {"layers"}, "modern": {"export", "faithful", "idiomatic"}}
 

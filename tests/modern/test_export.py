@@ -148,9 +148,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
 
 def test_a_file_that_scores_otherwise_is_not_left_behind(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(export.SCALED, type(make_scaling("sigma")), lambda scaling, stamps: stamps)
-    (tmp_path / "cnn.onnx").write_text("of before")
+    (tmp_path / "cnn.onnx").write_text("of before: model_hash")
     assert "onnxruntime and torch differ by" in refusal(capsys, run, tmp_path / "cnn.onnx")
-    assert (tmp_path / "cnn.onnx").read_text() == "of before"
+    assert (tmp_path / "cnn.onnx").read_text() == "of before: model_hash"
 
 
 def test_a_scaling_without_a_form_in_torch_is_refused(run, tmp_path, capsys, monkeypatch):

@@ -116,7 +116,7 @@ def test_a_mistake_is_one_sentence_and_no_file(arguments, words, stamps, shipped
 def test_no_stamp_to_map_is_a_mistake(stamps, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["maps", str(stamps), "--most", "0", "--out", "maps.png"])
-    assert ended.value.code == 2 and "needs a whole number of 1 or more, got 0" in capsys.readouterr().err
+    assert ended.value.code == 2 and "needs a whole number of 1 or more, below 2**31, got 0" in capsys.readouterr().err
 
 
 def test_the_package_brings_both_networks():

@@ -27,7 +27,8 @@ def weights():
 @pytest.fixture
 def score(tmp_path, capsys):
     """Write a run directory of some model and weights, score a stamp; exit status and lines on stderr."""
-    fits.writeto(tmp_path / "data.fits", np.random.RandomState(0).normal(0, 3.5, (45, 45)).astype(np.float32))
+    stamp = np.random.RandomState(0).normal(0, 3.5, (45, 45)).astype(np.float32)
+    fits.writeto(tmp_path / "data.fits", stamp, fits.Header([("PIXSCALE", 0.18)]))
 
     def score(model, weights, length=None):
         run = tmp_path / "run"
