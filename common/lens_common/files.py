@@ -160,14 +160,16 @@ def write_rows(file: Any, rows: Iterable[Sequence[Any]]) -> None:
 def read_csv(path: Path) -> List[Dict[str, str]]:
     """Rows of a CSV file as dicts of strings, as `write_csv` was given them."""
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return [
-            {key: value[1:] if _ESCAPED.match(value or "") else value for key, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
+        return [{key: _as_given(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 # What a spreadsheet takes for a formula, and the same behind the apostrophes that `write_rows` adds.
 _FORMULA, _ESCAPED = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
+
+
+def _as_given(value: Any) -> Any:
+    """A cell without the apostrophe that `write_rows` added; what stands behind the last column is a list."""
+    return value[1:] if isinstance(value, str) and _ESCAPED.match(value) else value
 
 
 def _is_run(value: Any) -> bool:

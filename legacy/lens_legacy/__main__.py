@@ -1,4 +1,4 @@
-"""The command ``lens-legacy``: ``python -m lens_legacy``, too."""
+"""The command ``lens-legacy``, as a module to be run."""
 
 from lens_common.starting import run
 

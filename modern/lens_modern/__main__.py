@@ -1,4 +1,4 @@
-"""The command ``lens-modern``: ``python -m lens_modern``, too."""
+"""The command ``lens-modern``, as a module to be run."""
 
 from lens_common.starting import run
 

@@ -19,6 +19,7 @@ COUNTERPARTS = {"resnet": {"ResidualUnit": "residual_unit"}}
 EXCEPTIONS = {
     ("backend", "prepare", "signature"): "torch has devices, bfloat16 and modes to choose from",
     ("backend", "prepare", "first line"): "what has to be set up is each framework's own",
+    ("__main__", "the file", "first line"): "each names its own command",
     ("cli", "the file", "first line"): "each names its own command",
     ("cnn", "CNN.probability", "alone"): "ONNX and OpenVINO take a graph of tensors, which only torch can give",
     ("resnet", "ResNet.probability", "alone"): "ONNX and OpenVINO take a graph of tensors, which only torch can give",
