@@ -34,6 +34,14 @@ PRELOADS = {
 }
 
 
+SLOW = """
+import time
+import lens_modern.survey.cluster as c
+quick = c.score_shard
+c.score_shard = lambda *given: (time.sleep(0.3), quick(*given))[1]
+"""
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("cluster") / "stamps.h5"
@@ -85,7 +93,7 @@ def test_a_worker_that_would_score_otherwise_is_refused(preload, data, cluster, 
 
 
 def test_a_scheduler_that_dies_is_one_sentence_and_the_work_goes_on_without(data, cluster, tmp_path, capsys):
-    address, scheduler = cluster()
+    address, scheduler = cluster(SLOW)
     out, parts = tmp_path / "s.csv", tmp_path / "s.csv.parts"
     command = ["score", str(data), "--model", "cnn", "--out", str(out), "--shard-size", "20"]
     with open(tmp_path / "said", "w") as said:
