@@ -81,7 +81,8 @@ def work_off(job: Job, shards: Iterator[Shard], n_workers: int, address: str | N
     import dask
     import distributed
 
-    for name in ("distributed", "tornado", "asyncio"):  # of workers and schedulers that die: it is said in a sentence
+    # Of workers and schedulers that die: it is said in a sentence.
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith(("distributed", "tornado"))]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = {
         "distributed.scheduler.allowed-failures": 2,
