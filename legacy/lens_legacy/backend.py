@@ -204,16 +204,15 @@ def _compile_flags() -> List[str]:
 
 
 def _take_modules(slot: Path) -> None:
-    """Give a compile folder that knows little the modules of the one that knows most: a ResNet's take minutes."""
-    modules = {folder: list(folder.glob("*/*/key.pkl")) for folder in {slot, *slot.parent.glob("slot-*[0-9]")}}
-    richest = max(modules, key=lambda folder: len(modules[folder]))
-    if len(modules[richest]) <= 2 * len(modules[slot]):
-        return
-    shutil.rmtree(slot, ignore_errors=True)  # of two modules for one thing Theano complains
-    for key in modules[richest]:
-        taken = slot / key.parent.relative_to(richest)
+    """Give a compile folder the modules that the others have and it has not: those of a ResNet take minutes."""
+    known = {module.name for module in slot.glob("*/*/m*.so")}  # named by the hash of their code
+    for module in sorted(slot.parent.glob("slot-*[0-9]/*/*/m*.so")):
+        taken = slot.joinpath(*module.parent.parts[-2:])
+        if module.name in known or taken.exists() or not (module.parent / "key.pkl").exists():
+            continue
+        known.add(module.name)
         try:
-            shutil.copytree(key.parent, taken)
+            shutil.copytree(module.parent, taken)
         except (OSError, shutil.Error):  # its process cleans up, or the disk is full: it will be compiled
             shutil.rmtree(taken, ignore_errors=True)
 
