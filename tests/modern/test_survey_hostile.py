@@ -300,3 +300,20 @@ def test_inspect_and_maps_take_what_score_takes(tmp_path, capsys):
     with np.load(tmp_path / "m.npz") as found:
         assert found["ids"].tolist() == [row["id"] for row in best]
     assert main(["inspect", str(tmp_path / "nothing.h5")]) == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "fits", "ecsv"])
+def test_a_table_of_any_format_is_known_again_and_another_is_not_replaced(ending, tmp_path, capsys):
+    np.save(tmp_path / "s.npy", draw(3))
+    out = tmp_path / f"s.{ending}"
+    assert score(tmp_path / "s.npy", out) == 0 and score(tmp_path / "s.npy", out) == 0
+    out.write_bytes(fits_bytes())
+    assert score(tmp_path / "s.npy", out) == 2 and out.read_bytes().startswith(b"SIMPLE")
+    assert "is there, and not of an earlier run" in capsys.readouterr().err
+
+
+def test_two_tables_do_not_share_what_lies_beside_them(tmp_path, capsys):
+    np.save(tmp_path / "s.npy", draw(3))
+    assert score(tmp_path / "s.npy", tmp_path / "t.csv") == 0
+    assert score(tmp_path / "s.npy", tmp_path / "t.parquet") == 2
+    assert f"{tmp_path / 't.json'} is there" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from ..scores.tables import SCORE_COLUMNS
 MARKS = {
     ".csv": ",".join(SCORE_COLUMNS).encode(),
     ".parquet": b"model_hash",
-    ".fits": b"model_hash",
+    ".fits": b"modlhash",
     ".ecsv": b"model_hash",
     ".onnx": b"model_hash",
     ".png": b"lens-twins",
