@@ -86,12 +86,11 @@ def is_ours(path: Path) -> bool:
 
 
 def _inputs(options: argparse.Namespace) -> Iterator[str]:
-    """Every file or folder that the options may name, and the JSON that lies beside a file."""
+    """Every file or folder that the options may name, and the JSON that is read with a score table."""
     for name, value in vars(options).items():
         values: List[Any] = value if isinstance(value, list) else [value]
         for text in values if name != "out" else ():
             if isinstance(text, str) and text and os.path.exists(text):
                 yield text
-                beside = Path(text).with_suffix(".json")
-                if os.path.isfile(text) and beside.exists():
-                    yield str(beside)
+                if text.endswith(".csv"):
+                    yield str(Path(text).with_suffix(".json"))
