@@ -154,9 +154,7 @@ def _check_types(path: Path, stored: Mapping[str, Any], types: Mapping[str, type
             kind is bool
         )
         if value is not MISSING and not is_one:
-            raise UserError(
-                f"{path}: {name} is {json.dumps(value)[:40]}, not of the type {kind.__name__}; restore the file"
-            )
+            raise UserError(f"{path} lacks a good {name}; take it from a copy of the run")
 
 
 def _with_defaults(config: Dict[str, Any]) -> Dict[str, Any]:

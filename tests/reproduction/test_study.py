@@ -278,13 +278,14 @@ NAMES = [f"cnn-200-mended-{side}-seed{seed}" for seed in (1, 2, 3) for side in (
 # The study with runs that pretend, in a process that has loaded nothing else: a fork of this one would hold the threads
 # of torch, OpenVINO and a browser.
 PRETENDING = """
-import sys, time
+import signal, sys, time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from experiments import runner
 from experiments.reproduction import study
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began the tests behind it
 scripts = Path(sys.argv[1])
 
 def command(job):
