@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_name("reliability.md")
 # What is tried, and the tests that try it; both interpreters run those of `common` and `twins`.
 KINDS = {
-    "files that are damaged, lie about themselves or are no files": [
+    "damaged and misleading files, pipes among files": [
         "common/test_stamps.py",
         "modern/test_survey_hostile.py",
         "modern/test_survey_fuzz.py",

@@ -201,7 +201,7 @@ def test_one_band_of_several_is_scored_where_it_is_named(tmp_path, capsys):
         assert row["score"] == expected["score"]
     capsys.readouterr()
     assert score(tmp_path / "colour.fits", tmp_path / "t.csv", "--band", "4") == 2
-    assert "3 band(s); there is no band 4" in capsys.readouterr().err
+    assert "3 band(s), and band 4 was asked for" in capsys.readouterr().err
 
 
 def test_a_gzipped_cube_is_read_as_the_plain_one_and_once(tmp_path):

@@ -3,12 +3,12 @@
 import argparse
 import contextlib
 import sys
-from typing import Any, Callable, Dict, NoReturn, Optional, Tuple
+from typing import Any, Callable, NoReturn, Optional
 
 from ..data.quality import THRESHOLDS, describe_filter, parse_filter
 from ..errors import UserError
 from ..learning.models import MODELS
-from ..mocks.prior import POPULATIONS, PRIOR, Prior, find_priors
+from ..mocks.prior import POPULATIONS, PRIOR, find_priors
 from ..runs import shipped_run
 
 EXIT_USER_ERROR = 2
@@ -68,7 +68,7 @@ def add_filter(parser: argparse.ArgumentParser, what: str, default: Optional[str
     """Add --filter, with what it does here."""
     parser.add_argument(
         "--filter",
-        type=_filter,
+        type=_argument(parse_filter),
         default=default,
         metavar="F",
         help=f"bad-image filter: {what}; thresholds by comma: noise at most, fraction of nonfinite pixels at most, "
@@ -80,18 +80,11 @@ def add_population(parser: argparse.ArgumentParser) -> None:
     """Add --population, of the mocks to be made."""
     parser.add_argument(
         "--population",
-        type=_priors,
+        type=_argument(lambda text: find_priors(text.split(","))),
         metavar="P",
         help=f"of the mocks: {' or '.join(POPULATIONS)}, where both classes draw sources and field alike, so that only "
         f"lensing differs; several by comma take turns; default {PRIOR.name}",
     )
-
-
-def _priors(text: str) -> Tuple[Prior, ...]:
-    try:
-        return find_priors(text.split(","))
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_margin(parser: argparse.ArgumentParser) -> None:
@@ -130,11 +123,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def _filter(text: str) -> Dict[str, float]:
-    try:
-        return parse_filter(text)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _argument(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Function of the library that reads a text, for a parser: its error is one of the command line."""
+
+    def take(text: str) -> Any:
+        try:
+            return read(text)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return take
 
 
 def _threshold(text: str) -> float:

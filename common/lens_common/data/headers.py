@@ -135,7 +135,7 @@ def _column_arcsec(cards: Dict[str, str], axis: int) -> float:
 
 
 def _arcsec(unit: str) -> float:
-    """Arcsec of a unit in any spelling that astropy reads; NaN for one that is no angle."""
+    """Arcsec of a unit in any spelling that astropy reads; NaN where it is not an angle."""
     for text in (unit, unit.lower()):
         with contextlib.suppress(ValueError, TypeError):
             return ARCSEC_PER_UNIT.get(text) or float(units.Unit(text).to(units.arcsec))

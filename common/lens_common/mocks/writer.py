@@ -89,7 +89,7 @@ def make_mocks(
     Raises
     ------
     UserError
-        If ``n_stamps`` or ``workers`` is too small, there is no prior, or something else is already there.
+        If ``n_stamps`` or ``workers`` is too small, no prior is given, or something else is already there.
     """
     if n_stamps < 2:
         raise UserError(f"mocks need at least 2 stamps, one of each class; got {n_stamps}")

@@ -203,7 +203,7 @@ def examine_shard(
 def _read_band(read: Callable[[], tuple[np.ndarray, bytes]], band: int) -> tuple[np.ndarray, bytes]:
     stamp, header = read()
     if len(stamp) < band:
-        raise StampError(f"{len(stamp)} band(s); there is no band {band}")
+        raise StampError(f"{len(stamp)} band(s), and band {band} was asked for")
     return stamp[band - 1 : band], header
 
 

@@ -14,10 +14,8 @@ from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 
 from .engine import as_dataset, examine_shard
-from .plan import Plan
+from .plan import SHARD, Plan
 from .readers import expand_source
-
-SHARD = 4096  # cutouts of a shard
 
 
 def add_verbs(verb: Callable[..., Any]) -> None:
@@ -47,7 +45,7 @@ def load_cutouts(source: str, verbose: bool = False) -> Stamps:
     Raises
     ------
     UserError
-        If there is no stamp.
+        If nothing in it can be read as a stamp.
     """
     if os.path.isdir(source) and expand_source(source) == [source]:
         return load_stamps(source, verbose=verbose)

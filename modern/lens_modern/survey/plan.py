@@ -14,6 +14,7 @@ from lens_common.files import replacing
 from .engine import DAMAGED, Found, Shard, examine_shard
 from .readers import OF_ARRAYS, READERS, expand_source, find_reader
 
+SHARD = 4096  # cutouts; the ResNet takes ten seconds of a core for them
 SAMPLE = 25  # stamps that tell shape, pixel scale, zero-point and noise of all
 
 

@@ -34,14 +34,13 @@ from .engine import Job, open_network
 from .loading import add_verbs, look
 from .merge import Contents, merge_parts, survey_parts
 from .networks import PRECISIONS, check_precision, write_network
-from .plan import Plan
+from .plan import SHARD, Plan
 from .readers import ENDINGS
 from .tables import WRITERS, table_hash
 
 LOG = logging.getLogger(__name__)
 BEGUN = "job.json"  # lies among the parts once a task has begun
 PARTS_VERSION = 1  # raised where parts of before would no longer do
-SHARD = 4096  # cutouts; the ResNet takes ten seconds of a core for them
 MANY = 2 * SHARD
 CHECKED_MOCKS = 1000  # by whose scores a reduced precision is judged, beside the sample
 MOCK_SHAPE = (1, 45)
