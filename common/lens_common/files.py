@@ -181,3 +181,14 @@ def _is_run(value: Any) -> bool:
     except ValueError:
         return True
     return False
+
+
+def short_names(paths: Sequence[Union[str, Path]]) -> List[str]:
+    """Last parts of the paths, as many as tell them apart; of a name that is no UTF-8, what can be written."""
+    places = [Path(os.path.abspath(path)) for path in paths]
+    longest = max((len(place.parts) for place in places), default=1)
+    for n_parts in range(1, longest + 1):
+        names = ["/".join(place.parts[-n_parts:]) for place in places]
+        if len(set(names)) == len(set(places)):
+            break
+    return [name.encode(errors="replace").decode() for name in names]

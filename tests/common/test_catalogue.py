@@ -133,6 +133,27 @@ def test_a_link_to_a_folder_above_is_not_followed(tmp_path):
     assert found(tmp_path) == ["0/a.fits"]
 
 
+def test_folders_that_lead_to_each_other_are_read_once(tmp_path, caplog):
+    for name in "abcdef":
+        touch(tmp_path / f"data/{name}/{name}.fits")
+        (tmp_path / f"data/{name}/all").symlink_to(tmp_path / "data")
+        (tmp_path / f"data/{name}/next").symlink_to(tmp_path / "data/a")
+    touch(tmp_path / "outside/g.fits")
+    for name in ("first", "second"):
+        (tmp_path / f"data/{name}").symlink_to(tmp_path / "outside")
+    caplog.set_level("INFO")
+    assert found(tmp_path / "data") == [*(f"{name}/{name}.fits" for name in "abcdef"), "first/g.fits"]
+    assert "13 linked folders passed over" in caplog.text
+
+
+def test_a_link_before_its_folder_takes_nothing_from_it_and_one_to_a_hidden_folder_is_read(tmp_path):
+    touch(tmp_path / "lensed_outputs/0/a.fits")
+    (tmp_path / "all").symlink_to(tmp_path / "lensed_outputs")
+    touch(tmp_path / ".store/b.fits")
+    (tmp_path / "night").symlink_to(tmp_path / ".store")
+    assert found(tmp_path) == ["lensed_outputs/0/a.fits", "night/b.fits"]
+
+
 @pytest.mark.parametrize("target", ["nowhere", "b.fits"])
 def test_a_link_that_leads_nowhere_is_listed_to_be_set_aside_when_read(tmp_path, target):
     touch(tmp_path / "a.fits")

@@ -16,7 +16,7 @@ from lens_common.data.decoding import MOST_BYTES, as_stamp
 from lens_common.data.headers import NOT_SKY, StampError
 from lens_common.files import read_csv
 from lens_modern.cli import main
-from lens_modern.survey.readers import READERS, find_reader
+from lens_modern.survey.readers import READERS, find_reader, rows_at_once
 
 RANDOM = np.random.default_rng(0)
 AXES = {"NAXIS": 2, "NAXIS1": 45, "NAXIS2": 45}
@@ -102,7 +102,21 @@ def test_pixels_that_hdf5_would_make_up_are_refused(tmp_path, capsys):
         layout = h5py.VirtualLayout((5, 45, 45), "f4")
         layout[:] = h5py.VirtualSource("gone.h5", "images", (5, 45, 45))
         file.create_virtual_dataset("images", layout)
-    for name, words in (("huge.h5", "0 of 1000000000000 pieces were ever written"), ("virtual.h5", "lies in gone.h5")):
+    for name, source, n_rows in (("half", "pixels", 4), ("unwritten", "empty", 2), ("astray", "nothing", 2)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["pixels"] = draw(2)
+            file.create_dataset("empty", shape=(2, 45, 45), dtype="f4")
+            layout = h5py.VirtualLayout((n_rows, 45, 45), "f4")
+            layout[:2] = h5py.VirtualSource(".", source, (2, 45, 45))
+            file.create_virtual_dataset("images", layout)
+    refusals = {
+        "huge.h5": "0 of 1000000000000 pieces were ever written",
+        "virtual.h5": "lies in gone.h5",
+        "half.h5": "4050 of the 8100 pixels of /images lie nowhere",
+        "unwritten.h5": "of /empty, 0 of 1 pieces were ever written",
+        "astray.h5": "lies in nothing of ., which has no such array",
+    }
+    for name, words in refusals.items():
         assert score(tmp_path / name, tmp_path / "s.csv") == 2
         assert words in capsys.readouterr().err
 
@@ -146,7 +160,33 @@ def test_an_id_that_two_sources_hold_names_the_first_source(tmp_path):
     assert main(["score", *sources, "--model", "cnn", "--out", str(tmp_path / "s.csv")]) == 0
     assert [row["id"] for row in read_csv(tmp_path / "s.csv")] == ["same", "one", "two"]
     (row,) = read_csv(tmp_path / "s-rejected.csv")
-    assert row["reason"] == f"same id as stamps.h5#0 of {sources[0]}"
+    assert row["reason"] == f"same id as one/stamps.h5#0 of {sources[0]}"
+
+
+@pytest.mark.parametrize("kind", ["files", "folders"])
+def test_cutouts_of_one_name_in_two_places_are_two(kind, tmp_path):
+    for place in ("tile/one", "tile/two"):
+        (tmp_path / place).mkdir(parents=True)
+        if kind == "files":
+            np.save(tmp_path / place / "stamps.npy", draw(2))
+        else:
+            write_good(tmp_path / place)
+    sources = [str(path) for path in sorted(tmp_path.glob("tile/*/*.npy" if kind == "files" else "tile/*"))]
+    assert main(["score", *sources, "--model", "cnn", "--out", str(tmp_path / "s.csv")]) == 0
+    names = ["stamps.npy#0", "stamps.npy#1"] if kind == "files" else ["a", "b"]
+    assert [row["id"] for row in read_csv(tmp_path / "s.csv")] == [f"{at}/{n}" for at in ("one", "two") for n in names]
+    assert score(sources[0], tmp_path / "t.csv") == 0
+    assert [row["id"] for row in read_csv(tmp_path / "t.csv")] == names
+
+
+def test_class_folders_as_two_sources_keep_their_labels(tmp_path):
+    for name in ("lensed_outputs", "unlensed_outputs"):
+        (tmp_path / name / "0").mkdir(parents=True)
+        write_good(tmp_path / name / "0")
+    sources = [str(tmp_path / name) for name in ("lensed_outputs", "unlensed_outputs")]
+    assert main(["score", *sources, "--model", "cnn", "--out", str(tmp_path / "s.csv")]) == 0
+    rows = [(row["id"], row["is_lens"]) for row in read_csv(tmp_path / "s.csv")]
+    assert rows[0] == ("lensed_outputs/0/a", "1") and rows[3] == ("unlensed_outputs/0/b", "0") and len(rows) == 4
 
 
 # What is no image of the sky, and what is several.
@@ -176,14 +216,35 @@ def test_only_the_image_of_a_file_with_weights_is_scored(tmp_path, capsys):
     assert found[0][0]["path"] == "mef.fits#SCI"
 
 
-@pytest.mark.parametrize("card", [("CTYPE3", "BAND"), ("BANDS", "grz"), ("FILTER1", "g")])
-def test_bands_along_the_third_axis_are_no_three_objects(card, tmp_path, capsys):
-    fits.PrimaryHDU(draw(3), fits.Header([card])).writeto(tmp_path / "bands.fits")
+@pytest.mark.parametrize(
+    "cards", [[("CTYPE3", "BAND")], [("BANDS", "grz")], [(f"FILTER{k}", name) for k, name in enumerate("grz")]]
+)
+def test_bands_along_the_third_axis_are_no_three_objects(cards, tmp_path, capsys):
+    fits.PrimaryHDU(draw(3), fits.Header(cards)).writeto(tmp_path / "bands.fits")
     assert score(tmp_path / "bands.fits", tmp_path / "s.csv") == 2
     assert "have 3 band(s), those that the network was trained on 1" in capsys.readouterr().err
     fits.PrimaryHDU(draw(3)).writeto(tmp_path / "cube.fits")
     assert score(tmp_path / "cube.fits", tmp_path / "s.csv") == 0 and len(read_csv(tmp_path / "s.csv")) == 3
     assert "its 3 images are taken for as many cutouts; --band takes one of several bands" in capsys.readouterr().err
+
+
+def test_two_filter_wheels_make_no_bands_of_a_cube(tmp_path):
+    wheels = fits.Header([("FILTER1", "CLEAR1L"), ("FILTER2", "F814W")])
+    fits.PrimaryHDU(draw(30), wheels).writeto(tmp_path / "cube.fits")
+    assert score(tmp_path / "cube.fits", tmp_path / "s.csv") == 0 and len(read_csv(tmp_path / "s.csv")) == 30
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_the_scale_in_the_primary_header_is_that_of_its_extensions(shape, packed, tmp_path, capsys):
+    units = [fits.PrimaryHDU(header=fits.Header([("PIXSCALE", 0.4)])), fits.ImageHDU(draw(*shape))]
+    fits.HDUList(units).writeto(tmp_path / f"one.fits{packed}")
+    assert score(tmp_path / f"one.fits{packed}", tmp_path / "s.csv") == 2
+    assert "0.4 arcsec" in capsys.readouterr().err
+
+
+def test_no_more_large_cutouts_are_in_memory_than_fit():
+    assert rows_at_once((45, 45)) == 256 and rows_at_once((2048, 2048)) == 4 and rows_at_once((10**5, 10**5)) == 1
 
 
 def test_one_band_of_several_is_scored_where_it_is_named(tmp_path, capsys):

@@ -29,7 +29,7 @@ from .decoding import (
 )
 from .headers import StampError
 
-LOADER_VERSION = 2
+LOADER_VERSION = 3
 # Below this many files a second process costs more than it saves.
 FILES_PER_WORKER = 1000
 

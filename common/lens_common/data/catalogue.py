@@ -1,9 +1,11 @@
 """Which stamps a folder holds, and what is known of each."""
 
+import contextlib
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional, Union
+from typing import Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 from astropy.table import Table, join
@@ -19,6 +21,7 @@ from .layout import (
     stamp_id,
 )
 
+LOG = logging.getLogger(__name__)
 SUFFIXES = ".fits, .fit or .fts (also .gz, .fz, .bz2)"
 
 
@@ -85,26 +88,52 @@ def _walk(top: Path) -> Iterator[StampFile]:
 
 
 def _files(top: Path) -> Iterator[str]:
-    """Paths of all files, depth first, without recursion: folders may be nested deeper than Python calls."""
-    waiting = _names_in(top, "")[::-1]
+    """Paths of all files, depth first, without recursion: folders may be nested deeper than Python calls.
+
+    Each folder is read once: a link is passed over where its folder lies below `top` or above it, or was read before.
+    """
+    waiting, root, seen, passed_over = _names_in(top, "")[::-1], top.resolve(), set(), []
     while waiting:
         path = waiting.pop()
-        if path.endswith("/"):
-            here = (top / path).absolute()
-            if not (here.is_symlink() and here.resolve() in [above.resolve() for above in here.parents]):
-                waiting += _names_in(top, path)[::-1]
-        else:
+        if not path.endswith("/"):
             yield path
+            continue
+        identity = _identity(top / path)
+        if identity in seen or ((top / path).is_symlink() and _is_read_elsewhere((top / path).resolve(), root)):
+            passed_over.append(path)
+            continue
+        seen.add(identity)
+        waiting += _names_in(top, path)[::-1]
+    if passed_over:
+        LOG.info(f"{top}: {len(passed_over)} linked folders passed over, as they are read elsewhere: {passed_over[0]}")
+
+
+def _is_read_elsewhere(target: Path, top: Path) -> bool:
+    """Whether going through `top` meets a folder without a link to it, or would never end in it; both resolved."""
+    if top in target.parents:
+        return not any(part.startswith(".") for part in target.relative_to(top).parts)
+    return target == top or target in top.parents
+
+
+def _identity(folder: Path) -> Tuple[int, int]:
+    with _as_unlisted(folder):
+        status = os.stat(folder)
+        return status.st_dev, status.st_ino
 
 
 def _names_in(top: Path, prefix: str) -> List[str]:
     """Paths of what lies in a folder, in order; a folder's slash counts in the order of paths."""
-    try:
-        with os.scandir(top / prefix) as entries:
-            names = [entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise UserError(f"cannot list {top / prefix}: {error.strerror}; mend its permissions") from error
+    with _as_unlisted(top / prefix), os.scandir(top / prefix) as entries:
+        names = [entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith(".")]
     return [prefix + name for name in sorted(names)]
+
+
+@contextlib.contextmanager
+def _as_unlisted(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot list {folder}: {error.strerror}; mend its permissions") from error
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

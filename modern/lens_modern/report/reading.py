@@ -10,9 +10,8 @@ import hashlib
 import io
 import json
 import math
-import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 
 from lens_common.data.catalogue import read_catalogue
 from lens_common.errors import UserError
-from lens_common.files import read_csv
+from lens_common.files import read_csv, short_names
 from lens_common.runs import FIRST_METRICS, load_weights, model_hash, read_config, read_environment
 from lens_common.scores.metrics import auroc, auroc_interval, evaluate_scores
 from lens_common.scores.tables import Table, read_provenance, read_scores
@@ -161,7 +160,7 @@ def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = No
         If no run is left.
     """
     paths = [Path(path) for path in paths]
-    names = _short_names(paths)
+    names = short_names(paths)
     runs, left_out = [], {}
     models: dict[tuple[str, ...], StoredRun] = {}
     _catalogue_of.cache_clear()  # stamps may have come or gone since
@@ -182,17 +181,6 @@ def read_runs(paths: Iterable[Path], parameters: Mapping[str, Table] | None = No
         first = next(iter(left_out.values()), "name the run directories of finished trainings")
         raise UserError(f"no run to report of: {first}")
     return runs, left_out
-
-
-def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Last parts of the paths, as many as tell them apart; of a name that is no UTF-8, what can be written."""
-    paths = [Path(os.path.abspath(path)) for path in paths]
-    longest = max((len(path.parts) for path in paths), default=1)
-    for n_parts in range(1, longest + 1):
-        names = ["/".join(path.parts[-n_parts:]) for path in paths]
-        if len(set(names)) == len(set(paths)):
-            break
-    return [name.encode(errors="replace").decode() for name in names]
 
 
 def read_run(path: Path, name: str = "", parameters: Mapping[str, Table] | None = None) -> StoredRun:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from lens_common.data.decoding import SET_ASIDE, Outcome, Rejection, examine_stamp, unlike_others
 from lens_common.data.domain import match_stamps, subtract_sky
 from lens_common.data.headers import StampError
+from lens_common.data.layout import path_label, stamp_id
 from lens_common.data.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
 from lens_common.data.stamps import Stamps
 from lens_common.files import replacing
@@ -26,7 +27,7 @@ from lens_common.runs import read_config, read_domain, read_stamps
 
 from .. import backend
 from .networks import CompiledNetwork
-from .readers import READERS, Cutout
+from .readers import READERS, Cutout, rows_at_once
 from .tables import SCHEMA, utf8_text
 
 BLOCK = 256  # stamps that are in memory at once, a multiple of the networks' batches
@@ -55,6 +56,8 @@ class Shard(NamedTuple):
         Key of `lens_modern.survey.readers.READERS`, or `DAMAGED`; the source, absolute.
     rows : list
         For the reader.
+    name : str
+        With which ids and paths begin, where another source would give the same ones; else empty.
     """
 
     number: int
@@ -62,6 +65,7 @@ class Shard(NamedTuple):
     kind: str
     path: str
     rows: list
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def score_shard(job: Job, shard: Shard, tick: Callable[[int], Any] = lambda n: N
     open_worker(job)  # what is set up once is no cost of this shard
     start, n_read, tables = process_time(), 0, [PART_SCHEMA.empty_table()]
     with closing(examine_shard(shard, job.shape, job.pixel_scale_arcsec, job.band)) as found:
-        while block := list(itertools.islice(found, BLOCK)):
+        while block := list(itertools.islice(found, min(BLOCK, rows_at_once(job.shape)))):
             tables.append(_score_block(job, block))
             n_read += len(block)
             tick(len(block))
@@ -147,7 +151,7 @@ def write_part(job: Job, shard: Shard, table: pa.Table, cpu_seconds: float) -> N
 
 def lost_shard(shard: Shard, n_read: int, why: str) -> Rejection:
     """Rejection that stands for all cutouts of a shard after the first `n_read`."""
-    name = Path(shard.path).name
+    name = shard.name or Path(shard.path).name
     lost = f"{shard.n_cutouts - n_read} of the {shard.n_cutouts} cutouts of shard {shard.number} are lost: "
     return Rejection(f"{name}#shard{shard.number}", name, SET_ASIDE, 0, lost * bool(shard.n_cutouts) + why)
 
@@ -188,6 +192,7 @@ def examine_shard(
         if shard.kind == DAMAGED:
             raise StampError(shard.rows[0])
         for cutout in READERS[shard.kind].read(Path(shard.path), shard.rows):
+            cutout = _renamed(cutout, shard)
             read = partial(_read_band, cutout.read, band) if band else cutout.read
             outcome = examine_stamp(cutout.id, cutout.path, read, shape)
             reason = unlike_others(outcome, pixel_scale_arcsec)
@@ -198,6 +203,17 @@ def examine_shard(
     except StampError as error:
         lost = lost_shard(shard, n_read, str(error))
         yield Cutout(lost.id, lost.path, None, _no_read), Outcome(None, "", lost)
+
+
+def _renamed(cutout: Cutout, shard: Shard) -> Cutout:
+    """Cutout under its source's name, with the identity and label that a folder of that name gives it."""
+    if not shard.name:
+        return cutout
+    if shard.kind == "folder":
+        path = f"{shard.name}/{cutout.path}"
+        return cutout._replace(id=stamp_id(path), path=path, label=path_label(path))
+    path = shard.name + cutout.path[len(Path(shard.path).name) :]
+    return cutout._replace(id=path if cutout.id == cutout.path else cutout.id, path=path)
 
 
 def _read_band(read: Callable[[], tuple[np.ndarray, bytes]], band: int) -> tuple[np.ndarray, bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lens_common.data.headers import StampError
 from lens_common.errors import UserError
-from lens_common.files import replacing
+from lens_common.files import replacing, short_names
 
 from .engine import DAMAGED, Found, Shard, examine_shard
 from .readers import OF_ARRAYS, READERS, expand_source, find_reader
@@ -52,13 +52,14 @@ class Plan:
         self._path, self._starts, self.lengths = path, numbers("Q"), numbers("Q")
         digest = hashlib.sha256(f"band {band}".encode() if band else b"")
         sources = [part for source in sources for part in expand_source(source)]
+        names = _names(sources)
         with replacing(path, "wb") as file:
             for source in sources:
                 absolute = os.path.abspath(source)
                 for n_cutouts, kind, rows in _shards_of(Path(source), size, array, bool(band), len(sources) == 1):
                     self._starts.append(file.tell())
                     self.lengths.append(n_cutouts)
-                    file.write(json.dumps([n_cutouts, kind, absolute, rows]).encode() + b"\n")
+                    file.write(json.dumps([n_cutouts, kind, absolute, rows, names.get(source, "")]).encode() + b"\n")
                 if os.path.isfile(source):  # of a folder each file counts
                     digest.update(repr((os.stat(source).st_size, os.stat(source).st_mtime_ns)).encode())
         with open(path, "rb") as file:
@@ -94,6 +95,18 @@ class Plan:
                 if taken == share:
                     break
         return good or bad
+
+
+def _names(sources: Sequence[str]) -> dict[str, str]:
+    """Names of the sources whose cutouts would have the ids of another's.
+
+    Those of a file begin with its name, which a file of another folder may have; those of a folder with nothing.
+    """
+    alike: dict[str, list[str]] = {}
+    for source in sources:
+        alike.setdefault("" if os.path.isdir(source) else os.path.basename(source), []).append(source)
+    groups = [group for group in alike.values() if len(group) > 1]
+    return {source: name for group in groups for source, name in zip(group, short_names(group), strict=True)}
 
 
 def _shards_of(source: Path, size: int, array: str, has_bands: bool, is_only: bool) -> Iterator[tuple[int, str, list]]:

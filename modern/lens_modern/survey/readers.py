@@ -14,7 +14,7 @@ import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -37,10 +37,10 @@ from lens_common.errors import UserError
 FITS_BLOCK = 2880  # bytes
 GZIP = b"\x1f\x8b"  # how a gzipped file begins, whatever its name
 MOST_GAIN = 1032  # of deflate
-BAND_CARD = re.compile("BANDS|(BAND|FILTER)[0-9]+")  # what viewers of coadds write into coloured cutouts
+BAND_CARD = re.compile("(?:BAND|FILTER)[0-9]+")  # what viewers of coadds write into coloured cutouts, one a band
 LOG = logging.getLogger(__name__)
 MOST_HEADER = 1000 * FITS_BLOCK
-ROWS_AT_ONCE = 256  # of a cube, an HDF5 or a Parquet file: what is in memory
+ROWS_AT_ONCE, BYTES_AT_ONCE = 256, 2**27  # of a cube, an HDF5 or a Parquet file: what is in memory
 MOST_PIXELS = 2**22  # of a cutout
 MOST_ARRAYS = 2**32  # bytes of an .npz, which is read as a whole
 NAMES = ("stamps", "images", "stamp", "image")  # of the pixels, where a file holds several arrays
@@ -160,21 +160,25 @@ def _read_cube(path: Path, rows: list) -> Iterator[Cutout]:
             yield from _stream_cube(path, unit, stop)
             return
     with _as_error(path), _open_fits(path) as units:
-        _check_size(units[number].shape)
-        header = units[number].header.tostring(endcard=False).encode("latin-1", "replace")
-        for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
-            yield from _cutouts(path, first, units[number].section[first:last], header)
+        shape = units[number].shape
+        _check_size(shape)
+        headers = [units[place].header for place in dict.fromkeys((number, 0))]
+        cards = b"".join(map(_card_bytes, headers))
+        for first, last in _row_ranges(stop, rows_at_once(shape[1:]), start):
+            yield from _cutouts(path, first, units[number].section[first:last], cards)
 
 
 def _stream_cube(path: Path, unit: "_Unit", stop: int) -> Iterator[Cutout]:
     """A gzipped cube from its beginning, once: to go to a row astropy would unpack all rows before it again."""
     _check_size(unit.shape)
     with _as_error(path), _open_bytes(path) as file:
-        file.seek(unit.start)
-        header = fits.Header.fromstring(_read_header(file).decode("latin-1"))
-        cards = header.tostring(endcard=False).encode("latin-1", "replace")
+        headers = [_parse_header(file)]
+        if unit.start:
+            file.seek(unit.start)
+            headers.insert(0, _parse_header(file))
+        header, cards = headers[0], b"".join(map(_card_bytes, headers))
         n_bytes = abs(header["BITPIX"]) // 8 * math.prod(unit.shape[1:])  # of a row
-        for first, last in _row_ranges(stop, ROWS_AT_ONCE):
+        for first, last in _row_ranges(stop, rows_at_once(unit.shape[1:])):
             content = file.read((last - first) * n_bytes)
             header[f"NAXIS{len(unit.shape)}"] = len(content) // n_bytes
             block = header.tostring().encode("latin-1") + content
@@ -200,11 +204,23 @@ def _plan_extensions(path: Path, size: int) -> Iterator[tuple[int, list]]:
 def _read_extensions(path: Path, places: list) -> Iterator[Cutout]:
     """Each extension as a FITS file of its own."""
     with _as_error(path), _open_bytes(path) as file:
+        primary = _read_header(file)
         for row, start, stop in places:
             file.seek(start)
             content = file.read(min(stop - start, 8 * MOST_PIXELS))
-            whole = NO_PIXELS + content if start else content
-            yield Cutout(f"{path.name}#{row}", f"{path.name}#{row}", None, partial(decode_stamp, whole))
+            place = f"{path.name}#{row}"
+            yield Cutout(
+                place,
+                place,
+                None,
+                partial(_decode_extension, content, primary) if start else partial(decode_stamp, content),
+            )
+
+
+def _decode_extension(content: bytes, primary: bytes) -> tuple[np.ndarray, bytes]:
+    """Stamp of an extension, and its cards, then those of the primary header."""
+    stamp, cards = decode_stamp(NO_PIXELS + content)
+    return stamp, cards + primary
 
 
 def _plan_hdf5(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, list]]:
@@ -224,19 +240,33 @@ def _plan_hdf5(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, l
 
 
 def _check_written(path: Path, array: h5py.Dataset) -> None:
-    """Refuse an array of which HDF5 would make up pixels: never written, or kept in another file that is gone."""
+    """Refuse an array of which HDF5 would make up pixels: never written, or kept in another file that lacks them."""
     if array.is_virtual:
-        names = dict.fromkeys(source.file_name for source in array.virtual_sources())
-        gone = [name for name in names if not any((at / name).exists() for at in (path.parent, Path()))]
-        if gone:
-            raise StampError(
-                f"{path}: {array.name} lies in {gone[0]}, which is not there; put it beside, or copy it in"
-            )
+        sources = array.virtual_sources()
+        if "%" in "".join(source.file_name + source.dset_name for source in sources):
+            raise StampError(f"{path}: the pieces of {array.name} are named by a pattern; copy them into one array")
+        n_mapped = sum(source.vspace.get_select_npoints() for source in sources)
+        if n_mapped < array.size:
+            raise StampError(f"{path}: {array.size - n_mapped} of the {array.size} pixels of {array.name} lie nowhere")
+        for file_name, name in dict.fromkeys((source.file_name, source.dset_name) for source in sources):
+            _check_piece(path, array, file_name, name)
     elif array.size and not array.external:
         n_chunks = math.prod(-(-length // part) for length, part in zip(array.shape, array.chunks or (), strict=False))
         n_written = array.id.get_num_chunks() if array.chunks else int(array.id.get_storage_size() > 0)
         if n_written < n_chunks:
             raise StampError(f"{path}: of {array.name}, {n_written} of {n_chunks} pieces were ever written")
+
+
+def _check_piece(path: Path, array: h5py.Dataset, file_name: str, name: str) -> None:
+    """See that a piece of a virtual array is there, and written; one may be virtual in its turn."""
+    places = [path] if file_name == "." else [at / file_name for at in (path.parent, Path())]
+    place = next((place for place in places if place.exists()), None)
+    if place is None:
+        raise StampError(f"{path}: {array.name} lies in {file_name}, which is not there; put it beside, or copy it in")
+    with h5py.File(place) as file:
+        if not isinstance(file.get(name), h5py.Dataset):
+            raise StampError(f"{path}: {array.name} lies in {name} of {file_name}, which has no such array")
+        _check_written(place, file[name])
 
 
 def _read_hdf5(path: Path, rows: list) -> Iterator[Cutout]:
@@ -246,7 +276,7 @@ def _read_hdf5(path: Path, rows: list) -> Iterator[Cutout]:
         _check_size(array.shape)
         header = _cards({**file.attrs, **array.attrs})
         beside = {key: array.parent[key] for key in ("id", "is_lens") if key in array.parent}
-        for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
+        for first, last in _row_ranges(stop, rows_at_once(array.shape[1:]), start):
             known = {key: column[first:last].tolist() for key, column in beside.items()}
             yield from _cutouts(path, first, array[first:last], header, known)
 
@@ -273,7 +303,7 @@ def _read_parquet(path: Path, rows: list) -> Iterator[Cutout]:
         about = {**(schema.metadata or {}), **(schema.field(name).metadata or {})}
         header = _cards({key.decode(): value.decode("utf-8", "replace") for key, value in about.items()})
         columns = [key for key in ("id", "is_lens") if key in schema.names]
-        for batch in file.iter_batches(ROWS_AT_ONCE, groups, columns=[name, *columns], use_threads=False):
+        for batch in file.iter_batches(rows_at_once(shape), groups, columns=[name, *columns], use_threads=False):
             known = {key: batch.column(key).to_pylist() for key in columns}
             column = batch.column(name)
             column = column.storage if isinstance(column, pa.ExtensionArray) else column
@@ -316,7 +346,7 @@ def _read_numpy(path: Path, rows: list) -> Iterator[Cutout]:
     with _as_error(path), _open_arrays(path) as arrays:
         _check_size(arrays[name].shape)
         beside = {key: column for key, column in arrays.items() if key in ("id", "is_lens")}
-        for first, last in _row_ranges(stop, ROWS_AT_ONCE, start):
+        for first, last in _row_ranges(stop, rows_at_once(arrays[name].shape[1:]), start):
             known = {key: column[first:last].tolist() for key, column in beside.items()}
             yield from _cutouts(path, first, arrays[name][first:last], b"", known)
 
@@ -373,6 +403,14 @@ def _named(path: Path, first: int, reads: list, known: dict[str, list]) -> Itera
         text = text.replace("\0", r"\0") if isinstance(text, str) else text  # NumPy and C end a text there
         place = f"{path.name}#{row}"
         yield Cutout(place if text is None else str(text), place, bool(label) if label in (0, 1) else None, read)
+
+
+def _parse_header(file: Any) -> fits.Header:
+    return fits.Header.fromstring(_read_header(file).decode("latin-1"))
+
+
+def _card_bytes(header: fits.Header) -> bytes:
+    return bytes(header.tostring(endcard=False, padding=False).encode("latin-1", "replace"))
 
 
 def _cards(about: dict[str, Any]) -> bytes:
@@ -442,6 +480,11 @@ def _check_size(shape: tuple[int, ...]) -> None:
         raise StampError(f"cutouts of {shape[1:]} pixels; at most {MOST_PIXELS} pixels are read")
 
 
+def rows_at_once(shape: Sequence[int]) -> int:
+    """How many cutouts of a shape may be in memory, in eight bytes a pixel; at least one."""
+    return min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // (8 * max(1, math.prod(shape)))))
+
+
 def grouped(items: Iterable[Any], size: int) -> Iterator[list]:
     """Lists of `size` items, the last one shorter."""
     rest = iter(items)
@@ -492,14 +535,17 @@ def _walk_units(path: Path) -> Iterator[_Unit]:
             name = card_text(cards, "EXTNAME")
             is_image = holds_images and math.prod(shape) > 0 < len(shape) and not NOT_SKY.search(name)
             stop = file.tell() + (-(-n_bytes // FITS_BLOCK) * FITS_BLOCK if _whole(cards, "NAXIS") else 0)
-            yield _Unit(name, is_image, shape, _has_bands(cards), start, stop, is_packed)
+            yield _Unit(
+                name, is_image, shape, _has_bands(cards, shape[0] if len(shape) == 3 else 0), start, stop, is_packed
+            )
             start = file.seek(stop)
 
 
-def _has_bands(cards: dict[str, str]) -> bool:
-    """Whether a header says that its third axis are bands, not cutouts."""
+def _has_bands(cards: dict[str, str], n_images: int) -> bool:
+    """Whether a header says that its third axis are bands; FILTER1 and FILTER2 alone may be a camera's two wheels."""
     kind = card_text(cards, "CTYPE3").upper()
-    return bool(re.match("BAND|FILTER|WAVE|FREQ|AWAV|STOKES", kind)) or any(map(BAND_CARD.fullmatch, cards))
+    n_named = sum(bool(BAND_CARD.fullmatch(key)) for key in cards)
+    return bool(re.match("BAND|FILTER|WAVE|FREQ|AWAV|STOKES", kind)) or "BANDS" in cards or n_named == n_images > 0
 
 
 def _read_header(file: Any) -> bytes:

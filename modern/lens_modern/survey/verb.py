@@ -223,8 +223,8 @@ def _take_over(parts: Path, digest: str) -> None:
             path.unlink()
     elif json.loads(begun.read_text())["digest"] != digest:
         raise UserError(
-            f"{parts} holds the beginning of another task: other data, network or options; end that one with its "
-            "own command, remove the folder, or choose another --out"
+            f"{parts} holds the beginning of another task: other data, network, version or options; end that one with "
+            "its own command, remove the folder, or choose another --out"
         )
 
 
