@@ -253,6 +253,32 @@ def test_the_scale_that_a_file_states_is_checked(pics, tmp_path, capsys):
     np.testing.assert_allclose(read_scores(tmp_path / "s.csv"), cut_scores(pics), atol=1e-5)
 
 
+def test_cutouts_of_several_scales_are_each_brought_to_the_networks(pics, tmp_path, capsys):
+    """The same sky in pixels of 0.18 and, summed by fours, 0.36 arcsec; what is too small is set aside."""
+    folder, wide = tmp_path / "mixed", np.pad(np.asarray(pics.pixels[:4, 0]), ((0, 0), (24, 23), (24, 23)), "reflect")
+    folder.mkdir()
+    coarse = wide.reshape(4, 46, 2, 46, 2).sum(axis=(2, 4))
+    for row in range(4):
+        for name, scale, pixels in (
+            ("fine", 0.18, wide),
+            ("coarse", 0.36, coarse),
+            ("small", 0.36, coarse[:, :20, :20]),
+        ):
+            header = fits.Header([("PIXSCALE", scale)])
+            fits.PrimaryHDU(pixels[row], header).writeto(folder / f"{row}-{name}.fits")
+    assert score(folder, tmp_path / "s.csv", "--resample") == 0
+    rows = {row["id"]: float(row["score"]) for row in read_rows(tmp_path / "s.csv")}
+    rejected = read_rows(tmp_path / "s-rejected.csv")
+    assert sorted(row["id"] for row in rejected) == [f"{row}-small" for row in range(4)]
+    assert all("7.2 arcsec wide, the network looks at 8.1" in row["reason"] for row in rejected)
+    fits.PrimaryHDU(coarse, fits.Header([("PIXSCALE", 0.36)])).writeto(tmp_path / "coarse.fits")
+    assert score(tmp_path / "coarse.fits", tmp_path / "alone.csv", "--resample") == 0
+    np.testing.assert_allclose(
+        [rows[f"{row}-coarse"] for row in range(4)], read_scores(tmp_path / "alone.csv"), atol=1e-5
+    )
+    assert score(folder, tmp_path / "t.csv") == 2
+
+
 def cut_scores(pics):
     backend.prepare(device="cpu")
     estimator = load_shipped("cnn")

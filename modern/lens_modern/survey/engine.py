@@ -1,7 +1,7 @@
 """Shards in, parts out: what one shard becomes, and how many are worked off at once."""
 
 import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lens_common.data.decoding import SET_ASIDE, Outcome, Rejection, examine_stamp, unlike_others
+from lens_common.data.decoding import SET_ASIDE, Outcome, Rejection, examine_stamp, pixels_of_most, unlike_others
 from lens_common.data.domain import match_stamps, subtract_sky
 from lens_common.data.headers import StampError
 from lens_common.data.layout import path_label, stamp_id
 from lens_common.data.quality import THRESHOLDS, apply_filter, flag_stamps, measure_quality
 from lens_common.data.stamps import Stamps
+from lens_common.errors import UserError
 from lens_common.files import replacing
 from lens_common.learning.classifier import LensClassifier
 from lens_common.learning.protocol import check_probabilities
@@ -133,9 +134,11 @@ def score_shard(job: Job, shard: Shard, tick: Callable[[int], Any] = lambda n: N
     """
     open_worker(job)  # what is set up once is no cost of this shard
     start, n_read, tables = process_time(), 0, [PART_SCHEMA.empty_table()]
-    with closing(examine_shard(shard, job.shape, job.pixel_scale_arcsec, job.band)) as found:
+    # Stamps that are resampled may be of any size and scale.
+    shape, scale = (None, None) if job.resample else (job.shape, job.pixel_scale_arcsec)
+    with closing(examine_shard(shard, shape, scale, job.band)) as found:
         while block := list(itertools.islice(found, min(BLOCK, rows_at_once(job.shape)))):
-            tables.append(_score_block(job, block))
+            tables += [_score_block(job, part) for part in _of_one_geometry(job, block)]
             n_read += len(block)
             tick(len(block))
     tick(shard.n_cutouts - n_read)
@@ -243,11 +246,33 @@ def _no_read() -> tuple[np.ndarray, bytes]:
     raise StampError("lost")
 
 
+def _of_one_geometry(job: Job, block: list[Found]) -> Iterable[list[Found]]:
+    """Cutouts of one shape and pixel scale together, where those of several are resampled."""
+    if not job.resample:
+        return [block]
+    parts: dict[Any, list[Found]] = {}
+    for cutout, outcome in block:
+        shape = None if outcome.stamp is None else outcome.stamp.shape
+        parts.setdefault((shape, f"{outcome.pixel_scale_arcsec:.3g}"), []).append((cutout, outcome))
+    return parts.values()
+
+
 def _score_block(job: Job, block: list[Found]) -> pa.Table:
+    """Rows of the part for cutouts of one shape and pixel scale."""
     rejected = [outcome.rejection for _, outcome in block if outcome.rejection]
     if len(rejected) == len(block) and all(row.action == SET_ASIDE for row in rejected):
         return rejections_table(rejected)
-    data = as_dataset(job.run, block, job.pixel_scale_arcsec, job.zero_point_mag)
+    scale = job.pixel_scale_arcsec
+    if job.resample:
+        scale = pixels_of_most([(cutout.path, outcome) for cutout, outcome in block if outcome.digest])[0]
+        scale = job.pixel_scale_arcsec if np.isnan(scale) else scale
+    data = as_dataset(block[0][0].path, block, scale, job.zero_point_mag)
+    worker = open_worker(job)
+    try:
+        match_stamps(data[:1], worker.domain, job.resample)
+    except UserError as error:
+        rows = zip(data.ids, data.paths, strict=True)
+        return rejections_table([Rejection(key, path, SET_ASIDE, 0, str(error)) for key, path in rows])
     flags = [""] * len(data.ids)
     if job.thresholds:
         dropped = apply_filter(data, dict(job.thresholds))
@@ -256,7 +281,6 @@ def _score_block(job: Job, block: list[Found]) -> pa.Table:
     else:
         beyond = flag_stamps(measure_quality(data), THRESHOLDS)
         flags = [",".join(name for name in beyond if beyond[name][row]) for row in range(len(data.ids))]
-    worker = open_worker(job)
     if job.subtract_sky:
         data = subtract_sky(data, worker.domain.residual_sky)
     matched = match_stamps(data, worker.domain, job.resample)
