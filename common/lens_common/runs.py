@@ -15,6 +15,7 @@ metrics.json       metrics of the test fold, or of the validation stamps where n
 
 import hashlib
 import json
+import logging
 import math
 import os
 import platform
@@ -35,12 +36,20 @@ from .files import read_csv, write_csv
 from .learning.training import TrainingSettings
 from .mocks.prior import PRIOR
 
+LOG = logging.getLogger(__name__)
+
 RUN_FORMAT = 1
 STAMP_COLUMNS = ("id", "path", "fold", "is_lens", "digest")
 # Sky levels of 2,000 mocks of the prior lsst-2017 (seed 1), which runs older than this entry were trained on.
 SKY_OF_MOCKS, RESIDUAL_OF_MOCKS = (-0.018, 0.096, 0.299), 0.087
 # Run directories of the networks that come with this package, by model; see docs/model-card.md.
 SHIPPED = Path(__file__).parent / "shipped"
+# Networks that came with the package before, by `model_hash`; they had learned from lsst-2017 alone.
+REPLACED = {
+    "8293bf5fb4845b90c0b723bfefd7eee6447bf0b3917ef886e7b587f8fbeba0ee": "resnet",
+    "25ca83c935716f50e730130a1841c2872bad7488e7f75e3983e4d38cda7c9325": "cnn",
+    "f82dc483c84988951ff6f92988d966d570894e5f8d0cb4df0fc82d5032269253": "cnn",
+}
 # Metrics that every run has stored since format 1; others came later, and are computed from the scores.
 FIRST_METRICS = (
     *("auroc", "auroc_low", "auroc_high", "auroc_level", "accuracy", "completeness", "purity", "contamination"),
@@ -111,6 +120,24 @@ def model_hash(weights: Mapping[str, np.ndarray], scaling: Mapping[str, Any]) ->
         digest.update(f"{name}:{weights[name].shape}\n".encode())
         digest.update(np.ascontiguousarray(weights[name], "<f4").tobytes())
     return digest.hexdigest()
+
+
+def check_replaced(digest: Any, name: Union[str, Path]) -> None:
+    """Say what has replaced a network that came with the package before, where `name` is, or was scored by, such a one.
+
+    Parameters
+    ----------
+    digest : str
+        Its `model_hash`, as it is known; anything else is of no such network.
+    name : str or Path
+        For the sentence.
+    """
+    model = REPLACED.get(str(digest))
+    if model:
+        LOG.warning(
+            f"{name} is of the {model} that came with the package before ({digest[:12]}), which learned from lsst-2017 "
+            f"alone; the {model} of today replaces it, and sees no sky level: score again without `run`"
+        )
 
 
 def read_config(run: Union[str, Path]) -> Dict[str, Any]:

@@ -14,11 +14,14 @@ import jinja2
 
 from experiments.runner import carry_out, out_file
 from experiments.shipped.measure import EASY, FALSE_POSITIVE_RATE
+from experiments.shipped.recipes import TRAININGS
 from lens_common.data.quality import THRESHOLDS, describe_filter
 from lens_common.errors import UserError
 from lens_modern.realism.features import FEATURES
+from lens_modern.report.figures import Figure, draw_growth, draw_lines, standalone
+from lens_modern.report.intervals import Estimate
 
-PARTS = ("networks", "ingredients")
+PARTS = ("networks", "before", "recipes", "ingredients")
 HERE = Path(__file__).resolve().parent
 NAMES = {"resnet": "ResNet", "cnn": "CNN"}
 SETS = {"mocks": "mocks", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
@@ -34,8 +37,6 @@ def write_card(results: Path, out: Path) -> Path:
     """
     try:
         measured = {name: json.loads((results / f"{name}.json").read_text()) for name in PARTS}
-        table = results / "idiomatic.json"
-        measured["idiomatic"] = json.loads(table.read_text()) if table.exists() else None
     except (OSError, ValueError) as error:
         raise UserError(f"{results} lacks a part of the card: {error}; run experiments/shipped/make.sh") from error
     environment = jinja2.Environment(
@@ -46,9 +47,15 @@ def write_card(results: Path, out: Path) -> Path:
         keep_trailing_newline=True,
     )
     environment.filters.update(share=share, interval=interval)
-    recipes = {model: (HERE / f"{model}.txt").read_text().strip() for model in NAMES}
+    recipes = {model: " ".join(TRAININGS[f"{model}-shipped"]) for model in NAMES}
+    networks, before = measured["networks"]["networks"], measured["before"]["networks"]
+    for figure in draw_recipes(measured["recipes"]["rows"]):
+        (results / f"{figure.key}.svg").write_text(standalone(figure))
     text = environment.get_template("card.md.jinja").render(
-        **measured,
+        networks=measured["networks"],
+        before=measured["before"],
+        ingredients=measured["ingredients"],
+        recipes_measured=measured["recipes"],
         names=NAMES,
         n_features=len(FEATURES),
         set_names=SETS,
@@ -57,7 +64,9 @@ def write_card(results: Path, out: Path) -> Path:
         rate=FALSE_POSITIVE_RATE,
         filter=describe_filter(THRESHOLDS),
         failures={model: _failures(measured["networks"], model) for model in NAMES},
-        snr_rows=_snr_rows(measured["networks"]["networks"]),
+        snr_rows=_bin_rows(networks, "by_snr"),
+        radius_rows=_bin_rows(networks, "by_einstein_radius"),
+        changed_rows=_changed_rows([networks, before]),
     )
     out.write_text(text)
     return out
@@ -74,9 +83,9 @@ def _failures(networks: dict[str, Any], model: str) -> str:
     return ", ".join(kinds) or "none of these"
 
 
-def _snr_rows(networks: dict[str, Any]) -> list[list[str]]:
-    """A row for each bin of S/N: the bin, then each network on each set of mocks; the bins are the same in all."""
-    columns = [networks[model]["sets"][name]["by_snr"] for model in NAMES for name in ("mocks", "leak-controlled")]
+def _bin_rows(networks: dict[str, Any], key: str) -> list[list[str]]:
+    """A row for each bin: the bin, then each network on each set of mocks; the bins are the same in all."""
+    columns = [networks[model]["sets"][name][key] for model in NAMES for name in ("mocks", "leak-controlled")]
     return [
         [
             f"{bins[0]['from']:g} to {bins[0]['to']:g}",
@@ -84,6 +93,34 @@ def _snr_rows(networks: dict[str, Any]) -> list[list[str]]:
         ]
         for bins in zip(*columns, strict=True)
     ]
+
+
+def _changed_rows(of_networks: list[dict[str, Any]]) -> list[list[str]]:
+    """A row for each change to each set: set, change, then each network, those of today first."""
+    columns = [networks[model]["changed"] for networks in of_networks for model in NAMES]
+    return [
+        [SETS[rows[0]["set"]], rows[0]["what"], *(f"{row['auroc']:.3f}, {row['completeness']:.2f}" for row in rows)]
+        for rows in zip(*columns, strict=True)
+    ]
+
+
+def draw_recipes(rows: list[dict[str, Any]]) -> tuple[Figure, Figure]:
+    """AUROC of each network on each set by the number of mocks, and by the share of `lsst-2017` among 30,000."""
+    by_number: dict[str, dict[int, Estimate]] = {}
+    by_share: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        for key, title in SETS.items():
+            line, found = f"{NAMES[row['model']]}, {title}", row["sets"][key]
+            if "n_mocks" in row:
+                known = Estimate(found["auroc"], found["auroc_low"], found["auroc_high"])
+                by_number.setdefault(line, {})[row["n_mocks"]] = known
+            if "percent" in row:
+                by_share.setdefault(line, []).append((row["percent"], found["auroc"]))
+    labels = ("lsst-2017 among 30,000 mocks [%]", "AUROC")
+    return (
+        draw_growth("recipes-number", "AUROC by number of mocks, half of each population", by_number, "AUROC"),
+        draw_lines("recipes-share", "AUROC by population", {k: sorted(v) for k, v in by_share.items()}, labels),
+    )
 
 
 def share(estimate: dict[str, Any]) -> str:

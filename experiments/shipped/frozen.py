@@ -24,7 +24,7 @@ from lens_common.mocks.prior import LEAK_CONTROLLED, PRIOR, FieldPopulation, Pri
 from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks, simulate_stamp, stamp_seed
 
 RECORD = Path(__file__).with_name("frozen.json")
-SEED, N_STAMPS = 20181, 2000
+SEED, N_STAMPS = 20181, 10000
 N_SAMPLED = 20
 TOLERANCE_COUNTS = 1e-3
 POPULATIONS = {"mocks": PRIOR, "leak-controlled": LEAK_CONTROLLED}
@@ -40,7 +40,7 @@ def frozen_set(name: str) -> Stamps:
     Returns
     -------
     Stamps
-        2,000 stamps, half of them lenses.
+        10,000 stamps, half of them lenses.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import multiprocessing
 import os
 import resource
@@ -18,6 +19,7 @@ from lens_common.data.decoding import (
     Rejection,
     _any_image,
     _plain_image,
+    decode_stamp,
     read_stamp,
     read_stamp_and_header,
     repair_stamp,
@@ -422,6 +424,16 @@ def test_a_gzip_of_nothing_is_set_aside(folder, write_dataset):
     write_dataset(folder)
     (folder / "z.fits.gz").write_bytes(gzip.compress(b""))
     assert reason_of(folder, "z.fits.gz") == "not a FITS file"
+
+
+@pytest.mark.parametrize("card", ["COMMENT", "ZTILE2  =                    0", "ZTILE2  = 'x'"])
+def test_a_compressed_image_without_tiles_ends_no_process(card):
+    file = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.zeros((9, 9), np.float32))]).writeto(file)
+    content = file.getvalue()
+    place = content.find(b"ZTILE2  =")
+    with pytest.raises(StampError, match="ZTILE2 is"):
+        decode_stamp(content[:place] + card.encode().ljust(80) + content[place + 80 :])
 
 
 def test_a_dangling_link_is_set_aside(folder, write_dataset):

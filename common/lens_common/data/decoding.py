@@ -20,7 +20,7 @@ from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 from isal.igzip_lib import IsalError
 
-from .headers import NOT_SKY, StampError, check_counts, differs, read_cards, read_pixels
+from .headers import NOT_SKY, StampError, card_text, check_counts, differs, read_cards, read_pixels
 from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 
 MOST_BYTES = 2**28  # of a file with a stamp; more is something else, and could fill the memory
@@ -210,6 +210,7 @@ def _card_value(header: bytes, number: int, key: bytes) -> int:
 def _any_image(content: bytes) -> Tuple[np.ndarray, bytes]:
     """First image of a FITS file, as astropy sees it, and its header."""
     check_counts(content)
+    _check_tiles(content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # of what it mends; too few pixels raise
         try:
@@ -219,6 +220,25 @@ def _any_image(content: bytes) -> Tuple[np.ndarray, bytes]:
     if found is None:
         raise StampError("no image in the FITS file")
     return found
+
+
+def _check_tiles(content: bytes) -> None:
+    """Refuse a compressed image without tiles: astropy before 5.3 divides by their size, and the process ends.
+
+    References
+    ----------
+    FITS standard 4.0, section 10.1.1.
+    """
+    for card in re.finditer(rb"ZIMAGE  = +T", content):
+        start, end = content.rfind(b"XTENSION", 0, card.start()), content.find(END_CARD, card.start())
+        cards = read_cards(content[max(start, 0) : end])
+        n_axes = card_text(cards, "ZNAXIS")
+        for axis in range(1, 1 + int(n_axes) if n_axes.isdecimal() else 1):
+            tile = card_text(cards, f"ZTILE{axis}")
+            if not tile.isdecimal() or not int(tile):
+                raise StampError(
+                    f"damaged FITS: ZTILE{axis} is {tile or 'missing'}, and should be the length of a tile"
+                )
 
 
 def _first_image(content: bytes) -> Optional[Tuple[np.ndarray, bytes]]:

@@ -18,6 +18,7 @@ from ..runs import (
     RUN_FORMAT,
     STAMP_COLUMNS,
     check_pooling,
+    check_replaced,
     describe_environment,
     load_weights,
     model_hash,
@@ -355,6 +356,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
             raise UserError(f"{Path(run) / 'weights.npz'}: {error}") from error
         loaded.scaling_ = scaling_from_dict(config["scaling"])
         loaded.model_hash_ = model_hash(weights, config["scaling"])
+        check_replaced(loaded.model_hash_, run)
         loaded.classes_, loaded.n_features_in_ = np.array([False, True]), loaded.shape_.n_bands
         loaded.history_ = _read_history(Path(run) / "history.csv")
         loaded._learned = {key: value for key, value in config.get("data", {}).items() if key not in ("folder", "hash")}

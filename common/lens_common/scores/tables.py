@@ -14,6 +14,7 @@ import numpy as np
 from ..data.stamps import Stamps
 from ..errors import UserError
 from ..files import read_csv, write_csv, write_json
+from ..runs import check_replaced
 
 SCORE_COLUMNS = ("id", "path", "fold", "is_lens", "score")
 Table = Dict[str, Dict[str, str]]
@@ -93,6 +94,7 @@ def read_provenance(path: Path) -> Dict[str, Any]:
             f"{beside}, which says what stamps {path} scores, is missing or damaged; "
             "keep the two files together, or score the stamps again"
         ) from error
+    check_replaced(about.get("model_hash"), path)
     return about
 
 
