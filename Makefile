@@ -5,7 +5,7 @@ MODERN := .venv-modern/bin
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough reliability reproduce weights agreement image image-test bench docs lint format lock audit clean
+.PHONY: help setup demo test thorough endurance reliability reproduce weights agreement image image-test bench docs lint format lock audit clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,11 @@ test: setup  ## run every test in both interpreters
 
 thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 stamps through every format; ten minutes
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
+
+endurance: setup  ## 100,000 malformed files and 100 kills in each interpreter, an hour; counts go to runs/endurance-*.json
+	@mkdir -p runs
+	@$(MODERN)/python tests/endurance.py --out runs/endurance-modern.json
+	@$(LEGACY)/python tests/endurance.py --out runs/endurance-legacy.json
 
 reliability: setup  ## run the tests of bad inputs and faults, and write docs/reliability.md from what they say
 	@$(MODERN)/python docs/reliability.py

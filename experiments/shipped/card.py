@@ -119,7 +119,9 @@ def draw_recipes(rows: list[dict[str, Any]]) -> tuple[Figure, Figure]:
     labels = ("lsst-2017 among 30,000 mocks [%]", "AUROC")
     return (
         draw_growth("recipes-number", "AUROC by number of mocks, half of each population", by_number, "AUROC"),
-        draw_lines("recipes-share", "AUROC by population", {k: sorted(v) for k, v in by_share.items()}, labels),
+        draw_lines(
+            "recipes-share", "AUROC by population", {k: sorted(v) for k, v in by_share.items()}, labels, ylim=(0.3, 1)
+        ),
     )
 
 
