@@ -22,7 +22,7 @@ test: setup  ## run every test in both interpreters
 thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 stamps through every format; ten minutes
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
 
-endurance: setup  ## 100,000 malformed files and 100 kills in each interpreter, an hour; counts go to runs/endurance-*.json
+endurance: setup  ## 100,000 malformed files and 100 kills in each interpreter, hours; counts go to runs/endurance-*.json
 	@mkdir -p runs
 	@$(MODERN)/python tests/endurance.py --out runs/endurance-modern.json
 	@$(LEGACY)/python tests/endurance.py --out runs/endurance-legacy.json

@@ -2,7 +2,7 @@
 
     python tests/endurance.py --files 100000 --kills 100 --out counts.json
 
-Runs in either interpreter; hours on one core for as many.  A malformed file must give cutouts or a reason, within
+Runs in either interpreter, for hours.  A malformed file must give cutouts or a reason, within
 ten seconds and the memory; a killed command must leave nothing that its next run trips over, and come to the results
 of one that was left alone.
 """

@@ -44,7 +44,7 @@ STAMP_COLUMNS = ("id", "path", "fold", "is_lens", "digest")
 SKY_OF_MOCKS, RESIDUAL_OF_MOCKS = (-0.018, 0.096, 0.299), 0.087
 # Run directories of the networks that come with this package, by model; see docs/model-card.md.
 SHIPPED = Path(__file__).parent / "shipped"
-# Networks that came with the package before, by `model_hash`; they had learned from lsst-2017 alone.
+# Networks that shipped earlier, by `model_hash`; they had learned from lsst-2017 alone.
 REPLACED = {
     "8293bf5fb4845b90c0b723bfefd7eee6447bf0b3917ef886e7b587f8fbeba0ee": "resnet",
     "25ca83c935716f50e730130a1841c2872bad7488e7f75e3983e4d38cda7c9325": "cnn",
@@ -123,7 +123,7 @@ def model_hash(weights: Mapping[str, np.ndarray], scaling: Mapping[str, Any]) ->
 
 
 def check_replaced(digest: Any, name: Union[str, Path]) -> None:
-    """Say what has replaced a network that came with the package before, where `name` is, or was scored by, such a one.
+    """Log what has replaced a network that shipped earlier, where `name` is such a one or was scored by it.
 
     Parameters
     ----------
@@ -135,8 +135,8 @@ def check_replaced(digest: Any, name: Union[str, Path]) -> None:
     model = REPLACED.get(str(digest))
     if model:
         LOG.warning(
-            f"{name} is of the {model} that came with the package before ({digest[:12]}), which learned from lsst-2017 "
-            f"alone; the {model} of today replaces it, and sees no sky level: score again without `run`"
+            f"{name} belongs to the {model} that shipped earlier ({digest[:12]}), trained on lsst-2017 alone; "
+            f"the {model} that ships now replaces it and ignores a constant sky: score again without `run`"
         )
 
 

@@ -1,5 +1,6 @@
 """The first and the last moments of a command: what goes wrong in those ends in a sentence, too."""
 
+import atexit
 import importlib
 import os
 import signal
@@ -33,7 +34,12 @@ def run(module: str, program: str) -> int:
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, end)
 
+    def pass_over_signals() -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+
     end_on_signals()
+    atexit.register(pass_over_signals)  # the last to be called; then Python takes handlers away, and the work is done
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell
             setattr(sys, name, open(os.devnull, "w"))

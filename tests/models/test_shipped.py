@@ -75,7 +75,7 @@ def test_a_network_that_came_before_is_named_and_what_replaces_it(caplog):
     assert not {load_shipped(model).model_hash_ for model in FLOORS} & set(REPLACED) and not caplog.text
     for digest, model in REPLACED.items():
         check_replaced(digest, "a.csv")
-        assert f"a.csv is of the {model} that came with the package before ({digest[:12]})" in caplog.text
+        assert f"a.csv belongs to the {model} that shipped earlier ({digest[:12]})" in caplog.text
 
 
 def seeds(seed, n_stamps):
