@@ -8,6 +8,7 @@ of one that was left alone.
 """
 
 import argparse
+import contextlib
 import gzip
 import importlib.util
 import io
@@ -172,6 +173,8 @@ def fuzz(n_files, seed):
                 if what.startswith(("fault", "hangs")):
                     faults.append([seed, number, name, what])
                     print(f"{seed}, {number}, {name}: {what}", file=sys.stderr, flush=True)
+            if not read:
+                raise SystemExit("no file was read: see above")
             done += len(read)
             print(f"{done} of {n_files} files, {len(faults)} faults", file=sys.stderr, flush=True)
     return counts, faults
@@ -249,7 +252,8 @@ def kill(n_kills, seed):
             process = start_of(command, out)
             time.sleep(random.uniform(0.02, 1.1) * seconds[verb])
             phase = _phase(process, out)
-            os.killpg(process.pid, signum)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signum)
             process.wait()
             said = out.with_suffix(".said").read_text(errors="replace")
             problem = "a traceback" if "Traceback" in said else ""

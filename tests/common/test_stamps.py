@@ -426,7 +426,7 @@ def test_a_gzip_of_nothing_is_set_aside(folder, write_dataset):
     assert reason_of(folder, "z.fits.gz") == "not a FITS file"
 
 
-@pytest.mark.parametrize("card", ["COMMENT", "ZTILE2  =                    0", "ZTILE2  = 'x'"])
+@pytest.mark.parametrize("card", ["COMMENT", "ZTILE2  =                    0", "ZTILE2  = 'x'", "END     = 0"])
 def test_a_compressed_image_without_tiles_ends_no_process(card):
     file = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.zeros((9, 9), np.float32))]).writeto(file)

@@ -134,6 +134,20 @@ def test_a_virtual_array_whose_sources_are_there_is_read(tmp_path):
     assert scores[0] == scores[1] and len(scores[0]) == 5
 
 
+def test_strings_over_which_hdf5_would_loop_for_ever_are_refused(tmp_path, capsys):
+    with h5py.File(tmp_path / "good.h5", "w") as file:
+        file["images"], file["id"] = draw(3), ["a", "bc", "d" * 5000]
+        file["images"].attrs["note"] = "a string of any length"
+    content = (tmp_path / "good.h5").read_bytes()
+    assert score(tmp_path / "good.h5", tmp_path / "s.csv") == 0
+    heap = content.index(b"GCOL") + 16  # the first object: its number, 6 bytes, its size
+    number = content[heap : heap + 8]
+    for first in (bytes(16), number + (2**40).to_bytes(8, "little"), number + (2**64 - 8).to_bytes(8, "little")):
+        (tmp_path / "damaged.h5").write_bytes(content[:heap] + first + content[heap + 16 :])
+        assert score(tmp_path / "damaged.h5", tmp_path / "s.csv") == 2
+        assert "in the heap of its strings" in capsys.readouterr().err
+
+
 def test_another_number_of_ids_and_a_shape_below_one_are_refused(tmp_path, capsys):
     with h5py.File(tmp_path / "ids.h5", "w") as file:
         file["images"], file["id"] = draw(5), np.array(["a", "b"], "S1")

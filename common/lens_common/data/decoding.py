@@ -33,6 +33,7 @@ NOT_PLAIN = (b"BSCALE", b"BZERO", b"BLANK", b"GROUPS", b"INHERIT")
 SIMPLE_CARD = re.compile(rb"SIMPLE  = +T *(?: /[ -~]*)?")
 WHOLE_NUMBER = re.compile(rb"([A-Z0-9 ]{8})= +(-?[0-9]+) *(?: /[ -~]*)?")
 END_CARD = b"END" + 77 * b" "
+HEADER = re.compile(b"(?:.{80})*?END(?![A-Z0-9_-])", re.DOTALL)  # astropy takes a damaged END for the end
 PIXEL_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -230,8 +231,9 @@ def _check_tiles(content: bytes) -> None:
     FITS standard 4.0, section 10.1.1.
     """
     for card in re.finditer(rb"ZIMAGE  = +T", content):
-        start, end = content.rfind(b"XTENSION", 0, card.start()), content.find(END_CARD, card.start())
-        cards = read_cards(content[max(start, 0) : end])
+        start = max(content.rfind(b"XTENSION", 0, card.start()), 0)
+        header = HEADER.match(content, start)
+        cards = read_cards(header.group() if header else content[start:])
         n_axes = card_text(cards, "ZNAXIS")
         for axis in range(1, 1 + int(n_axes) if n_axes.isdecimal() else 1):
             tile = card_text(cards, f"ZTILE{axis}")

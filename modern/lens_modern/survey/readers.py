@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import math
+import mmap
 import os
 import re
 import warnings
@@ -37,6 +38,7 @@ from lens_common.errors import UserError
 FITS_BLOCK = 2880  # bytes
 GZIP = b"\x1f\x8b"  # how a gzipped file begins, whatever its name
 MOST_GAIN = 1032  # of deflate
+HDF5_HEAP = b"GCOL\x01\0\0\0"  # how a collection of strings begins
 BAND_CARD = re.compile("(?:BAND|FILTER)[0-9]+")  # what viewers of coadds write into coloured cutouts, one a band
 LOG = logging.getLogger(__name__)
 MOST_HEADER = 1000 * FITS_BLOCK
@@ -231,12 +233,35 @@ def _plan_hdf5(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, l
         name = _choose(path, fits_in, chosen)
         n_rows = len(arrays[name])
         _check_written(path, arrays[name])
-        for key in ("id", "is_lens"):
-            column = arrays[name].parent.get(key)
-            if column is not None:
-                _check_column(path, key, column.shape, n_rows)
+        columns = {key: arrays[name].parent[key] for key in ("id", "is_lens") if key in arrays[name].parent}
+        for key, column in columns.items():
+            _check_column(path, key, column.shape, n_rows)
+        noted = [attrs.get_id(key) for attrs in (file.attrs, arrays[name].attrs) for key in attrs]
+        if any(held.dtype.kind == "O" for held in [*columns.values(), *noted]):
+            _check_strings(path)
     for start, stop in _row_ranges(n_rows, size):
         yield stop - start, [name, start, stop]
+
+
+def _check_strings(path: Path) -> None:
+    """Refuse damaged heaps, where strings of any length lie: over some, HDF5's library (2.0) loops without end.
+
+    References
+    ----------
+    HDF5 file format specification 3.0, section III.E: an object's header has 16 bytes, its size in the last 8.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        heap = content.find(HDF5_HEAP)
+        while heap >= 0:
+            end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+            place = heap + 16
+            while place + 16 <= min(end, len(content)):
+                number, size = content[place : place + 2], int.from_bytes(content[place + 8 : place + 16], "little")
+                length = 16 + -(-size // 8) * 8 if any(number) else size  # number 0 is what is left, header and all
+                if not 0 < length <= end - place:
+                    raise StampError(f"{path} is damaged: {size} bytes at byte {place}, in the heap of its strings")
+                place += length
+            heap = content.find(HDF5_HEAP, heap + len(HDF5_HEAP))
 
 
 def _check_written(path: Path, array: h5py.Dataset) -> None:
