@@ -22,10 +22,10 @@ test: setup  ## run every test in both interpreters
 thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 stamps through every format; ten minutes
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
 
-endurance: setup  ## 100,000 malformed files and 100 kills in each interpreter, hours; counts go to runs/endurance-*.json
-	@mkdir -p runs
-	@$(MODERN)/python tests/endurance.py --out runs/endurance-modern.json
-	@$(LEGACY)/python tests/endurance.py --out runs/endurance-legacy.json
+endurance: setup  ## 100,000 malformed files and 100 kills in each interpreter, hours; counts go to results/endurance
+	@mkdir -p results/endurance
+	@$(MODERN)/python tests/endurance.py --out results/endurance/modern.json
+	@$(LEGACY)/python tests/endurance.py --out results/endurance/legacy.json
 
 reliability: setup  ## run the tests of bad inputs and faults, and write docs/reliability.md from what they say
 	@$(MODERN)/python docs/reliability.py

@@ -2,9 +2,9 @@
 
     python tests/endurance.py --files 100000 --kills 100 --out counts.json
 
-Runs in either interpreter, for hours.  A malformed file must give cutouts or a reason, within
-ten seconds and the memory; a killed command must leave nothing that its next run trips over, and come to the results
-of one that was left alone.
+Runs in either interpreter, for an hour or more; each part replaces what the file held of it.  A malformed file must
+give cutouts or a reason, within ten seconds and the memory; a killed command must leave nothing that its next run
+trips over, and come to the results of one that was left alone.
 """
 
 import argparse
@@ -288,16 +288,13 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    fuzzed, faults = fuzz(options.files, options.seed)
-    killed, more = kill(options.kills, options.seed)
-    table = {
-        "side": SIDE,
-        "files": [[*key, count] for key, count in sorted(fuzzed.items())],
-        "kills": [[*key, count] for key, count in sorted(killed.items())],
-        "faults": faults + more,
-    }
-    options.out.write_text(json.dumps(table, indent=1))
-    print(f"{sum(fuzzed.values())} files, {sum(killed.values())} kills, {len(table['faults'])} faults: {options.out}")
+    table = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for part, number, go in (("files", options.files, fuzz), ("kills", options.kills, kill)):
+        if number:
+            counts, faults = go(number, options.seed)
+            table[part] = {"counts": [[*key, count] for key, count in sorted(counts.items())], "faults": faults}
+            options.out.write_text(json.dumps(table, indent=1) + "\n")
+            print(f"{sum(counts.values())} {part}, {len(faults)} faults: {options.out}")
 
 
 if __name__ == "__main__":
