@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 
 from lens_common import runs
+from lens_common.data.stamps import load_stamps
 from lens_common.files import read_csv
 from lens_common.learning.classifier import LensClassifier
 from lens_common.learning.protocol import NetworkShape
@@ -146,3 +147,21 @@ def test_a_high_sky_is_refused_and_subtracting_it_gives_the_scores_of_any_other_
     np.testing.assert_allclose(scores[2], scores[0], atol=1e-3)
     maps = ["maps", str(folder), "--model", "cnn", "--most", "1", "--out", str(tmp_path / "maps.png")]
     assert (main(maps), main([*maps, "--subtract-sky"])) == (2, 0)
+
+
+def test_pairs_says_how_often_a_lens_outranks_itself_without_lensing(shipped, tmp_path, capsys):
+    mocks, out = tmp_path / "mocks", tmp_path / "pairs.png"
+    assert main(["simulate", "--pairs", "--mocks", "8", "--seed", "3", "--out", str(mocks)]) == 0
+    assert main(["pairs", str(mocks), "--model", "cnn", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    rows = json.loads(out.with_suffix(".json").read_text())["rows"]
+    stamps = load_stamps(mocks)
+    lensed, unlensed = (probabilities(stamps.pixels[stamps.labels == label]) for label in (1, 0))
+    assert rows[0]["pairs"] == "all" and rows[0]["n"] == 4
+    assert rows[0]["outranks"] == np.mean(lensed > unlensed)  # of the same number, and sorted by it
+    assert f"{rows[0]['outranks']:.3f} [" in said and out.stat().st_size > 10_000
+
+
+def test_pairs_of_other_stamps_is_one_sentence(shipped, stamps, capsys):
+    assert main(["pairs", str(stamps), "--model", "cnn"]) == 2
+    assert "make mocks with `simulate --pairs`" in capsys.readouterr().err

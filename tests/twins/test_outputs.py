@@ -1,7 +1,9 @@
 """No verb writes over what it did not write, unless it is told to."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +40,20 @@ def test_a_table_of_ours_is_replaced_and_nobody_elses_is(stamps, tmp_path, capsy
     assert f"{out} is there, and not of an earlier run with --out {out}" in capsys.readouterr().err
     assert out.read_text() == "id,redshift\nmine,0.5\n"
     assert score(stamps, out, "--overwrite") == 0 and out.read_bytes() == first
+
+
+def test_a_verb_writes_the_file_of_out_before_those_beside_it(stamps, tmp_path, monkeypatch):
+    written, replace = [], os.replace
+
+    def recorded(source, target):
+        if Path(target).parent == tmp_path:
+            written.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", recorded)
+    assert score(stamps, tmp_path / "u.csv") == 0
+    assert main(["maps", str(stamps), "--model", "cnn", "--most", "1", "--out", str(tmp_path / "m.png")]) == 0
+    assert [written[0], written[-2], written[-1]] == ["u.csv", "m.png", "m.npz"] and "u.json" in written
 
 
 @pytest.mark.parametrize("name", ["config.json", "config-rejected.csv"])

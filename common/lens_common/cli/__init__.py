@@ -15,14 +15,14 @@ from typing import Callable, Iterator, List, Optional, Sequence
 from .._version import __version__
 from ..errors import Interrupted, UserError
 from ..files import cache_folder
-from . import compare, evaluate, inspect, maps, score, simulate, train
+from . import compare, evaluate, inspect, maps, pairs, score, simulate, train
 from .options import EXIT_USER_ERROR, AddVerb, Parser
 from .outputs import check_outputs
 from .signals import terminated_as_interrupted
 
-VERBS = (simulate, inspect, train, score, evaluate, maps, compare)
+VERBS = (simulate, inspect, train, score, evaluate, maps, pairs, compare)
 # Verbs that build a network, and so take the options of its framework.
-WITH_NETWORK = ("train", "score", "evaluate", "maps")
+WITH_NETWORK = ("train", "score", "evaluate", "maps", "pairs")
 
 
 def run_command_line(
@@ -101,7 +101,7 @@ def _check_volume(program: str, options: argparse.Namespace) -> None:
     ``LENS_VOLUME``, which the Dockerfile sets, names the folder that should be one.
     """
     volume = os.environ.get("LENS_VOLUME")
-    if not volume or (options.name in ("inspect", "compare") and not options.out):
+    if not volume or (options.name in ("inspect", "compare", "pairs") and not options.out):
         return
     target = Path(getattr(options, "out", None) or getattr(options, "run", None) or ".").absolute()
     if Path(volume) not in (target, *target.parents):

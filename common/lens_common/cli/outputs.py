@@ -35,7 +35,8 @@ def add_out(
     endings : sequence of str
         That --out may have, such as ``.png``.
     beside : sequence of str
-        What replaces the ending in the names of further files that the verb writes.
+        What replaces the ending in the names of further files that the verb writes, after that of --out: whatever a
+        kill leaves, that one says whose the others are.
     needed : bool
         Whether --out must be given.
     """

@@ -18,11 +18,17 @@ def add_verb(verb: AddVerb) -> None:
         "--seed", type=seed, default=1, metavar="S", help="two data sets need two seeds; default %(default)s"
     )
     add_population(parser)
+    parser.add_argument(
+        "--pairs",
+        action="store_true",
+        help="non-lenses are the lenses once more, their mass taken away and nothing else changed: for the verb pairs",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
 
 
 def simulate(backend: ModuleType, options: argparse.Namespace) -> None:
     """Make mocks in the 2018 layout."""
     priors = options.population or (PRIOR,)
-    folder = make_mocks(options.out, options.mocks, seed=options.seed, prior=priors, verbose=True)
-    print(f"{options.mocks} mocks, {options.mocks // 2} of them lenses: {folder}")
+    folder = make_mocks(options.out, options.mocks, seed=options.seed, prior=priors, verbose=True, pairs=options.pairs)
+    again = ", and the same without lensing" if options.pairs else ""
+    print(f"{options.mocks} mocks, {options.mocks // 2} of them lenses{again}: {folder}")

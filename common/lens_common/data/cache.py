@@ -5,10 +5,8 @@ import hashlib
 import json
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import cache_folder, exclusive
+from ..processes import map_in_order
 from ..progress import progress_bar
 from .catalogue import StampFile
 from .decoding import (
@@ -131,10 +130,9 @@ def _decode(
     jobs = [(folder, [files[row] for row in rows], rows.start, shape, target) for rows in chunks]
     outcomes: List[Outcome] = []
     with progress_bar("stamps", len(files), "file", shown=verbose) as bar:
-        with ProcessPoolExecutor(workers, get_context("fork")) if workers > 1 else contextlib.nullcontext() as pool:
-            for outcome in pool.map(_decode_chunk, jobs) if pool else map(_decode_chunk, jobs):
-                outcomes.extend(outcome)
-                bar.update(len(outcome))
+        for outcome in map_in_order(_decode_chunk, jobs, workers, "fork"):
+            outcomes.extend(outcome)
+            bar.update(len(outcome))
     index = {"shape": shape, **_choose(folder, files, outcomes)}
     _compact(target, index["rows"], n_pixels)
     return index

@@ -11,7 +11,7 @@ Collett 2015, ApJ 811, 20 (LensPop, the survey's noise).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import List, Tuple, Union
 
@@ -122,7 +122,7 @@ def _gauss_legendre(n_points: int) -> Tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(n_points)
 
 
-def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR) -> Mock:
+def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR, lensing: bool = True) -> Mock:
     """Simulate one stamp.
 
     Parameters
@@ -132,10 +132,14 @@ def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR) -> Mock:
     is_lens : bool
         A lens with its source, or an object that no lens distorts.
     prior : Prior
+    lensing : bool
+        False takes the mass of a lens away and multiplies the flux of its source by the magnification: the same
+        source, field, seeing and draws of noise, as bright as before, but for the bending of light.
 
     Returns
     -------
     Mock
+        A non-lens, where the mass was taken away.
 
     Notes
     -----
@@ -149,6 +153,9 @@ def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR) -> Mock:
     sky_sigma = np.interp(random.uniform(), prior.sky_sigma_probabilities, prior.sky_sigma_quantiles_counts)
 
     source_counts, field_counts = (layer[0] for layer in render([scene]))
+    if scene.lens and not lensing:
+        scene = _without_lens(scene, float(source_counts.sum()))
+        source_counts = render([scene])[0][0]
     factor, level = _draw_cutout(random, is_lens, prior, float(source_counts.sum() + field_counts.sum()))
     source_counts, field_counts = factor * source_counts, factor * field_counts
     source_flux = sum(profile.flux_counts for profile in scene.source)
@@ -165,7 +172,7 @@ def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR) -> Mock:
     galaxy = scene.source[0]
     return Mock(
         stamp=stamp.astype(np.float32),
-        is_lens=bool(is_lens),
+        is_lens=scene.lens is not None,
         truth=truth,
         einstein_radius_arcsec=radius_arcsec,
         snr=snr,
@@ -175,6 +182,13 @@ def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR) -> Mock:
         source_offset_arcsec=math.hypot(*galaxy.centre_pixels) * PIXEL_SCALE_ARCSEC,
         seed=int(seed),
     )
+
+
+def _without_lens(scene: Scene, lensed_counts: float) -> Scene:
+    """The scene with its source as bright as behind the lens, and no lens."""
+    magnification = lensed_counts / sum(profile.flux_counts for profile in scene.source)
+    source = [replace(profile, flux_counts=magnification * profile.flux_counts) for profile in scene.source]
+    return replace(scene, source=source, lens=None)
 
 
 def noise_variance(counts: np.ndarray, sky_sigma: float, gain: float) -> np.ndarray:

@@ -4,21 +4,17 @@
 writes beside them what made them.
 """
 
-import contextlib
+import functools
 import gzip
 import hashlib
 import io
 import json
 import logging
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import scipy
@@ -27,6 +23,7 @@ from astropy.table import Column, Table
 
 from ..data.layout import CATALOGUE_NAME, COLUMNS, DATASET_FOLDER, format_path, stamp_id
 from ..errors import UserError
+from ..processes import map_in_order
 from ..progress import progress_bar
 from .prior import PRIOR, Prior, prior_hash, priors_to_json
 from .simulator import SIMULATOR_VERSION, Mock, simulate_stamp
@@ -39,7 +36,9 @@ STAMPS_PER_PIECE = 100
 # Starting a worker costs as much as some 200 stamps.
 STAMPS_PER_WORKER_MIN = 200
 # A set is the same when these agree; the versions of libraries may move the last bits only.
-REQUEST_KEYS = ("prior_hash", "simulator_version", "seed", "n_stamps")
+REQUEST_KEYS = ("prior_hash", "simulator_version", "seed", "n_stamps", "pairs")
+
+Draw = Callable[[bool, int], Mock]
 
 log = logging.getLogger("lens")
 
@@ -58,6 +57,7 @@ def make_mocks(
     prior: Union[Prior, Sequence[Prior]] = PRIOR,
     workers: Optional[int] = None,
     verbose: bool = False,
+    pairs: bool = False,
 ) -> Path:
     """Write a set of mocks in the 2018 layout, half of them lenses.
 
@@ -80,6 +80,9 @@ def make_mocks(
         this needs the ``if __name__ == "__main__":`` of every program that starts processes.
     verbose : bool
         Show a bar, where stderr is a terminal.
+    pairs : bool
+        Non-lens number k is lens number k with its mass taken away, as `simulate_stamp` does without `lensing`; both
+        have one seed in the catalogue.
 
     Returns
     -------
@@ -89,17 +92,20 @@ def make_mocks(
     Raises
     ------
     UserError
-        If ``n_stamps`` or ``workers`` is too small, no prior is given, or something else is already there.
+        If ``n_stamps`` or ``workers`` is too small, pairs are of an odd number, no prior is given, or something else
+        is already there.
     """
     if n_stamps < 2:
         raise UserError(f"mocks need at least 2 stamps, one of each class; got {n_stamps}")
+    if pairs and n_stamps % 2:
+        raise UserError(f"mocks in pairs need an even number of stamps, got {n_stamps}")
     if workers is not None and workers < 1:
         raise UserError(f"mocks need at least 1 worker, got {workers}")
     folder = Path(os.path.abspath(folder))
     priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if not priors:
         raise UserError("mocks need at least one prior, got none")
-    record = _record(n_stamps, seed, priors)
+    record = _record(n_stamps, seed, priors, pairs)
     if _is_finished(folder, record):
         log.info("%s holds these mocks already", folder)
         return folder
@@ -109,7 +115,8 @@ def make_mocks(
     pieces = list(_pieces(n_stamps))
     missing = [piece for piece in pieces if not _piece_path(partial, *piece).exists()]
     log.info("simulating %d mocks in %s; %d of %d pieces to do", n_stamps, partial, len(missing), len(pieces))
-    _make_pieces(partial, missing, seed, priors, workers or _default_workers(n_stamps), verbose)
+    draw = functools.partial(_draw, seed=seed, priors=priors, pairs=pairs)
+    _make_pieces(partial, missing, draw, workers or _default_workers(n_stamps), verbose)
 
     rows = [row for piece in pieces for row in json.loads(_piece_path(partial, *piece).read_text())]
     _write_catalogue(partial / DATASET_FOLDER / CATALOGUE_NAME, rows)
@@ -118,9 +125,10 @@ def make_mocks(
     return folder
 
 
-def _record(n_stamps: int, seed: int, priors: Sequence[Prior]) -> Dict[str, Any]:
+def _record(n_stamps: int, seed: int, priors: Sequence[Prior], pairs: bool) -> Dict[str, Any]:
     """What ``mocks.json`` says of a set."""
     return {
+        **({"pairs": True} if pairs else {}),
         "prior": priors_to_json(priors),
         "prior_hash": prior_hash(*priors),
         "simulator_version": SIMULATOR_VERSION,
@@ -139,9 +147,9 @@ def _is_finished(folder: Path, record: Dict[str, Any]) -> bool:
     if found is None:
         raise UserError(f"{folder} exists and is not a set of mocks; name a new folder")
     for key in REQUEST_KEYS:
-        if found.get(key) != record[key]:
+        if found.get(key) != record.get(key):
             raise UserError(
-                f"{folder} holds mocks of {key} {found.get(key)}, asked are mocks of {key} {record[key]}; "
+                f"{folder} holds mocks of {key} {found.get(key)}, asked are mocks of {key} {record.get(key)}; "
                 "name a new folder or remove it"
             )
     return True
@@ -191,49 +199,31 @@ def _piece_path(partial: Path, is_lens: bool, start: int, stop: int) -> Path:
     return partial / "pieces" / f"{'lensed' if is_lens else 'unlensed'}_{start}_{stop}.json"
 
 
-def _make_pieces(
-    partial: Path, pieces: List[Tuple[bool, int, int]], seed: int, priors: Sequence[Prior], workers: int, verbose: bool
-) -> None:
+def _make_pieces(partial: Path, pieces: List[Tuple[bool, int, int]], draw: Draw, workers: int, verbose: bool) -> None:
     """Make pieces here, or in worker processes; after an interrupt let those under way end."""
     n_missing = sum(stop - start for _, start, stop in pieces)
+    make = functools.partial(_make_piece, partial, draw=draw)
+    # Spawn, not fork: the caller may have Theano or PyTorch loaded, and their OpenMP threads do not live
+    # through a fork.
     with progress_bar("mocks", n_missing, "stamp", shown=verbose) as bar:
-        if workers == 1:
-            for piece in pieces:
-                bar.update(_make_piece(partial, piece, seed, priors))
-            return
-        # Spawn, not fork: the caller may have Theano or PyTorch loaded, and their OpenMP threads do not live
-        # through a fork.  An executor, not a Pool, which waits for ever for a worker that the system killed.
-        context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(workers, mp_context=context)
-        with _interrupts_ignored():  # the workers begin in here, and leave Ctrl-C to this process
-            futures = [executor.submit(_make_piece, partial, piece, seed, priors) for piece in pieces]
-        try:
-            for future in as_completed(futures):
-                bar.update(future.result())
-        finally:
-            for future in futures:
-                future.cancel()
-            executor.shutdown()
+        for n_made in map_in_order(make, pieces, workers, "spawn"):
+            bar.update(n_made)
 
 
-@contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only there can a handler be set
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+def _draw(is_lens: bool, number: int, seed: int, priors: Sequence[Prior], pairs: bool) -> Mock:
+    """Stamp of a set; in pairs a non-lens is the lens of its number, without its mass."""
+    prior = priors[number % len(priors)]
+    if pairs:
+        return simulate_stamp(stamp_seed(seed, True, number), True, prior, lensing=is_lens)
+    return simulate_stamp(stamp_seed(seed, is_lens, number), is_lens, prior)
 
 
-def _make_piece(partial: Path, piece: Tuple[bool, int, int], seed: int, priors: Sequence[Prior]) -> int:
+def _make_piece(partial: Path, piece: Tuple[bool, int, int], draw: Draw) -> int:
     """Write the stamps of one piece, then its rows of the catalogue: the rows say that the piece is whole."""
     is_lens, start, stop = piece
     dataset, rows = partial / DATASET_FOLDER, []
     for number in range(start, stop):
-        mock = simulate_stamp(stamp_seed(seed, is_lens, number), is_lens, priors[number % len(priors)])
+        mock = draw(is_lens, number)
         relative_path = format_path(is_lens, number, mock.truth)
         path = dataset / relative_path
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -252,7 +252,27 @@ def auroc_interval(labels: np.ndarray, scores: np.ndarray, level: float = AUROC_
     if not 0 < level < 1:
         raise UserError(f"level must lie between 0 and 1, got {level}; try 0.95")
     n_trials = min(int(labels.sum()), int((~labels).sum()))
-    area, variance = _delong(labels, scores)
+    return area_interval(*_delong(labels, scores), n_trials, level)
+
+
+def area_interval(area: float, variance: float, n_trials: int, level: float = AUROC_LEVEL) -> Tuple[float, float]:
+    """Interval of an AUROC from its variance, as `auroc_interval` takes it.
+
+    Parameters
+    ----------
+    area : float
+        In [0, 1].
+    variance : float
+        0 or more.
+    n_trials : int
+        Stamps of the smaller class, 1 or more.
+    level : float
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    low, high : float
+    """
     if n_trials < 2 or variance == 0:
         return _clopper_pearson(area, n_trials, level)
     half_width = norm.ppf((1 + level) / 2) * np.sqrt(variance) / (area * (1 - area))
