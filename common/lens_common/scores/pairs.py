@@ -15,7 +15,9 @@ SNR_EDGES = (0.0, 5.0, 10.0, 20.0, 40.0, np.inf)
 PLAIN_RADIUS_ARCSEC, PLAIN_SNR = 1.0, 20.0
 
 
-def find_pairs(ids: Union[np.ndarray, Sequence[str]], catalogue: Table) -> Tuple[np.ndarray, np.ndarray, Dict[str, np.ndarray]]:
+def find_pairs(
+    ids: Union[np.ndarray, Sequence[str]], catalogue: Table
+) -> Tuple[np.ndarray, np.ndarray, Dict[str, np.ndarray]]:
     """Find each lens and the stamp that is the same without lensing.
 
     Parameters
