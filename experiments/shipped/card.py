@@ -21,7 +21,8 @@ from lens_modern.realism.features import FEATURES
 from lens_modern.report.figures import Figure, draw_growth, draw_lines, standalone
 from lens_modern.report.intervals import Estimate
 
-PARTS = ("networks", "before", "recipes", "ingredients")
+PARTS = ("networks", "before", "recipes", "ingredients", "pairs")
+PAIR_KEYS = ("outranks", "auroc")
 HERE = Path(__file__).resolve().parent
 NAMES = {"resnet": "ResNet", "cnn": "CNN"}
 SETS = {"mocks": "mocks", "pics": "PICS mocks", "leak-controlled": "leak-controlled mocks"}
@@ -56,6 +57,8 @@ def write_card(results: Path, out: Path) -> Path:
         before=measured["before"],
         ingredients=measured["ingredients"],
         recipes_measured=measured["recipes"],
+        pairs=measured["pairs"],
+        pair_rows=[_pair_row(rows) for rows in zip(*measured["pairs"]["networks"].values(), strict=True)],
         names=NAMES,
         n_features=len(FEATURES),
         set_names=SETS,
@@ -93,6 +96,12 @@ def _bin_rows(networks: dict[str, Any], key: str) -> list[list[str]]:
         ]
         for bins in zip(*columns, strict=True)
     ]
+
+
+def _pair_row(rows: tuple[dict[str, Any], ...]) -> list[str]:
+    """The pairs, their number, then of each network how often the lens is above, and the AUROC."""
+    cells = [f"{row[key]:.3f} [{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]" for row in rows for key in PAIR_KEYS]
+    return [rows[0]["pairs"], str(rows[0]["n"]), *cells]
 
 
 def _changed_rows(of_networks: list[dict[str, Any]]) -> list[list[str]]:

@@ -18,6 +18,7 @@ if [ "${1:-}" != card ]; then
     "$python" -m experiments shipped.ship "runs/models/$model-shipped"
   done
   "$python" -m experiments shipped.measure results/models/networks.json
+  "$python" -m experiments shipped.pairs results/models/pairs.json
   "$python" -m experiments shipped.ingredients results/models/ingredients.json
 fi
 "$python" -m experiments shipped.card results/models docs/model-card.md

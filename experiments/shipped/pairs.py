@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runner import carry_out, out_file
-from experiments.shipped.frozen import POPULATIONS, SEED
+from experiments.shipped.frozen import SEED
 from lens_common.data.catalogue import read_catalogue
 from lens_common.data.stamps import load_stamps
 from lens_common.files import cache_folder, exclusive, write_json
 from lens_common.learning.models import MODELS
-from lens_common.mocks.prior import prior_hash
+from lens_common.mocks.prior import PRIOR, prior_hash
 from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks
 from lens_common.runs import SHIPPED, describe_environment
 from lens_common.scores.pairs import find_pairs, judge_pairs
@@ -23,18 +23,17 @@ N_PAIRS = 2000
 
 
 def measure() -> dict[str, Any]:
-    """Rows of `judge_pairs` by network and population, ready for JSON."""
+    """Rows of `judge_pairs` by network, ready for JSON; the lenses of both populations are the same."""
     backend.prepare(device="cpu")
-    networks: dict[str, Any] = {model: {} for model in MODELS}
-    for name, prior in POPULATIONS.items():
-        folder = cache_folder("mocks") / f"pairs-{N_PAIRS}-seed{SEED}-{prior_hash(prior)}-v{SIMULATOR_VERSION}"
-        with exclusive(folder.with_suffix(".lock"), wait=True):
-            make_mocks(folder, 2 * N_PAIRS, seed=SEED, prior=prior, verbose=True, pairs=True)
-        stamps = load_stamps(folder, verbose=True)
-        lenses, unlensed, known = find_pairs(stamps.ids, read_catalogue(folder))
-        for model in MODELS:
-            scores = LensClassifier.load(SHIPPED / model).predict_proba(stamps.pixels)[:, 1]
-            networks[model][name] = judge_pairs(scores[lenses], scores[unlensed], known)
+    folder = cache_folder("mocks") / f"pairs-{N_PAIRS}-seed{SEED}-{prior_hash(PRIOR)}-v{SIMULATOR_VERSION}"
+    with exclusive(folder.with_suffix(".lock"), wait=True):
+        make_mocks(folder, 2 * N_PAIRS, seed=SEED, verbose=True, pairs=True)
+    stamps = load_stamps(folder, verbose=True)
+    lenses, unlensed, known = find_pairs(stamps.ids, read_catalogue(folder))
+    networks = {}
+    for model in MODELS:
+        scores = LensClassifier.load(SHIPPED / model).predict_proba(stamps.pixels)[:, 1]
+        networks[model] = judge_pairs(scores[lenses], scores[unlensed], known)
     return {"environment": describe_environment(backend.describe()), "n_pairs": N_PAIRS, "networks": networks}
 
 
