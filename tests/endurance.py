@@ -191,6 +191,7 @@ def verbs(folder):
         "score": (["score", str(stamps), "--model", "cnn", "--out", "OUT/s.csv"], ["s.csv"]),
         "evaluate": (["evaluate", str(run), "--data", str(stamps)], [f"{run}/metrics-*.json"]),
         "inspect": (["inspect", str(stamps), "--out", "OUT/i.png"], ["i.png"]),
+        "pairs": (["pairs", f"{folder}/pairs", "--model", "cnn", "--out", "OUT/p.png"], ["p.json", "p.png"]),
         "maps": (["maps", str(stamps), "--model", "cnn", "--most", "2", "--out", "OUT/m.png"], ["m.png"]),
         "compare": (["compare", f"{folder}/a.csv", f"{folder}/b.csv", "--out", "OUT/c.png"], ["c.json"]),
     }
@@ -228,6 +229,7 @@ def kill(n_kills, seed):
         folder = Path(place)
         for name, command in (
             ("stamps", ["simulate", "--mocks", "60", "--seed", "5", "--out", "OUT"]),
+            ("pairs", ["simulate", "--pairs", "--mocks", "60", "--seed", "6", "--out", "OUT"]),
             ("run", [*verbs(folder)["train"][0]]),
             ("a", ["score", f"{folder}/stamps", "--model", "cnn", "--out", f"{folder}/a.csv"]),
             ("b", ["score", f"{folder}/stamps", "--model", "resnet", "--out", f"{folder}/b.csv"]),
