@@ -26,7 +26,7 @@ KINDS = {
     "another size, pixel scale, unit or sky than the training's": ["common/test_domain.py", "common/test_sky.py"],
     "outputs over files of others; run files changed by hand": ["twins/test_outputs.py"],
     "cells that a spreadsheet would run; a cache that is somebody else's": ["common/test_files_csv.py"],
-    "signals at any moment; odd places to run in": ["twins/test_first_moments.py"],
+    "signals at any moment; odd places to run in": ["twins/test_first_moments.py", "common/test_processes.py"],
     "kills, full disks and workers that die while cutouts are scored": ["modern/test_survey_faults.py"],
     "clusters whose workers or schedulers are not what they should be": ["modern/test_survey_cluster.py"],
     "kills while mocks are made and networks trained": ["common/test_mocks.py", "common/test_training.py"],
