@@ -150,7 +150,7 @@ def _cnn_stuck(study: Study) -> list[Block]:
     probes, mended = probes_of(study), probes_of(study, "-mended")
     if not probes:
         return []
-    lines = {"2018, 200 images": list(enumerate(study.claims["logs"]["cnn_200_loss"], 1))}
+    lines = {"2018, 200 images": list(enumerate(study.logs["cnn_200_loss"], 1))}
     named = {f"{side}, {probe['data']['n_stamps']} of them": probe for side, probe in probes.items()}
     for label, probe in {**named, **{f"{side}, counts scaled": probe for side, probe in mended.items()}}.items():
         lines[label] = [(row["epoch"], row["loss"]) for row in probe["epochs"]]
@@ -161,7 +161,7 @@ def _cnn_stuck(study: Study) -> list[Block]:
 
 def _resnet_again(study: Study) -> list[Block]:
     """The ResNet on 2,000 images: its logged loss and rates beside ours."""
-    logs = study.claims["logs"]
+    logs = study.logs
     runs = [run for side in SIDES for run in study.group("resnet", 2000, RESNET_2018, side).runs[:1]]
     if not runs:
         return []
@@ -186,7 +186,7 @@ def _resnet_again(study: Study) -> list[Block]:
 
 def _cnn_again(study: Study) -> list[Block]:
     """The CNN on 2,000 images: its logged loss beside ours, and that of raw counts."""
-    logs, group = study.claims["logs"], study.group("cnn", 2000, CNN_2000_2018).runs
+    logs, group = study.logs, study.group("cnn", 2000, CNN_2000_2018).runs
     if not group:
         return []
     lines: dict[str, Any] = {"2018, first and last": [(1, logs["cnn_2000_loss"][0]), (30, logs["cnn_2000_loss"][1])]}
@@ -294,9 +294,9 @@ def stuck_table(probes: Mapping[str, Any], mended: Mapping[str, Any]) -> Table:
 
 def purity_as_fpr(study: Study) -> list[Block]:
     """The arithmetic of 0.519, and all rates of our runs kept apart."""
-    end = study.claims["logs"]["resnet_2000_end"]
+    end = study.logs["resnet_2000_end"]
     completeness, purity = end["completeness"], end["purity"]
-    counts = study.claims["logs"]["resnet_2000_counts"]
+    counts = study.logs["resnet_2000_counts"]
     tp, lenses, called = (counts[key] for key in ("true_positives", "lenses", "called"))
     fp = called - tp
     rows = [

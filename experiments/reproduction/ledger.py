@@ -133,7 +133,7 @@ def _cnn_200(study: Study) -> Finding:
     if not probes:
         return _not_run("The CNN on the PICS mocks as in 2018")
     ours = [[epoch["loss"] for epoch in probe["epochs"]] for probe in probes.values()]
-    logged = study.claims["logs"]["cnn_200_loss"]
+    logged = study.logs["cnn_200_loss"]
     same = all(abs(line[-1] - logged[-1]) < 5e-4 for line in ours)
     n_stamps = next(iter(probes.values()))["data"]["n_stamps"]
     again = study.extra(AGAIN)
@@ -160,7 +160,7 @@ def _cnn_2000(study: Study, runs: Sequence[StoredRun]) -> Finding:
     falls = np.mean(first) > 1 and abs(np.mean(last) - np.log(2)) < 0.05
     chance = estimate is None or estimate.low < 0.55
     status = REPRODUCED if falls and chance else NOT_REPRODUCED
-    if status == REPRODUCED and not min(first) <= study.claims["logs"]["cnn_2000_loss"][0] <= max(first):
+    if status == REPRODUCED and not min(first) <= study.logs["cnn_2000_loss"][0] <= max(first):
         status += ", but for the first epoch"
     seen = [value for line in column(runs, "validation_accuracy") for value in line]
     return Finding(
@@ -207,7 +207,7 @@ def _resnet_rate(
     cause: str,
 ) -> Finding:
     """Reproduced: the interval of the claimed share meets that of one of our runs, or our epochs range around it."""
-    counts = study.claims["logs"]["resnet_2000_counts"]
+    counts = study.logs["resnet_2000_counts"]
     claimed = wilson(counts["true_positives"], counts[among])
     scored = {run: run.sets["mocks"] for run in runs if "mocks" in run.sets}
     counted = {run: pick(confusion(values.labels, values.scores)) for run, values in scored.items()}
@@ -233,7 +233,7 @@ def _resnet_validation(study: Study, runs: Sequence[StoredRun]) -> Finding:
     shares = [share for _, share in completeness]
     late = [share for step, share in completeness if step > STEP_OF_DROP]
     same = max(share for _, share in purity) < 0.65 and _spread(shares) > 0.3 and _spread(late) > 0.3
-    logged = [share for step, _, share in study.claims["logs"]["resnet_2000_validation"] if step > STEP_OF_DROP]
+    logged = [share for step, _, share in study.logs["resnet_2000_validation"] if step > STEP_OF_DROP]
     cause = (
         "`class_overwrite`; and `rate_never_drops`, so it wanders to the end: after iteration "
         f"{STEP_OF_DROP} completeness is {_range(late, '.2f')} here, {_range(logged, '.2f')} in the log"
@@ -287,7 +287,7 @@ def _resnet_200(study: Study, runs: Sequence[StoredRun]) -> Finding:
 
 def _time(study: Study) -> Finding:
     runs = [run for run in study.group("resnet", 2000, RESNET_2018).runs if run.framework == "legacy"]
-    logs = study.claims["logs"]
+    logs = study.logs
     claimed = logs["batches_an_epoch"] * logs["batch_size"] / logs["seconds_an_epoch"]
     if not runs:
         return Finding(NOT_TESTABLE, "-", "its machine is not known")

@@ -63,15 +63,15 @@ class Study:
         Those of the plan that are finished.
     stamps : dict of str to dict of str to dict
         Rows of the test sets, by set and id.
-    claims : dict
-        `claims.toml`.
+    logs : dict
+        `logs.toml`.
     """
 
     folder: Path
     planned: dict[str, Run]
     runs: dict[str, StoredRun]
     stamps: dict[str, dict[str, dict[str, str]]]
-    claims: dict[str, Any]
+    logs: dict[str, Any]
 
     def group(
         self, model: str, n_stamps: int, defects: tuple[str, ...], framework: str = "", variant: str = ""
@@ -146,7 +146,7 @@ def read_study(folder: Path) -> Study:
     if not runs:
         raise UserError(f"{folder} holds no run of the plan; make reproduce PROFILE=quick runs the study")
     _check_sets(runs)
-    return Study(folder, planned, runs, stamps, tomllib.loads((HERE / "claims.toml").read_text()))
+    return Study(folder, planned, runs, stamps, tomllib.loads((HERE / "logs.toml").read_text()))
 
 
 def _check_place(run: StoredRun, planned: Run) -> None:
