@@ -57,8 +57,10 @@ class Tested:
         Name of the figure.
     outcome : str
         ``holds``, ``fails``, ``open`` or ``not run yet``.
-    p_value, p_holm : float, optional
-        Of the rules that test an estimate: one-sided, and adjusted over all such tests of the file.
+    p_value : float, optional
+        Of the rules that test an estimate: one-sided.
+    p_holm : float, optional
+        Where the p-value is the largest of its entry: adjusted over all such entries of the file.
     by_run : dict of str to bool
         Where the test is of each run by itself: whether it holds there.
     """
@@ -113,7 +115,7 @@ class Ledger:
         return [test for judged in (*self.claims, *self.hypotheses) for test in judged.tests]
 
 
-def fill(text: str, figures: Mapping[str, Measured] | Measurer) -> str:
+def fill(text: str, figures: "Mapping[str, Measured] | Measurer") -> str:
     """Text with its figures filled in; see `Ledger.fill`.
 
     Raises
@@ -280,6 +282,8 @@ def _of_estimate(
     assert estimate is not None
 
     def p_above(limit: float) -> float:
+        if estimate.standard_error == 0:
+            return float(estimate.value <= limit)
         return float(t.sf((estimate.value - limit) / estimate.standard_error, estimate.degrees))
 
     if rule == "equivalent within":
@@ -317,7 +321,9 @@ def _ordered(key: str, names: Any, figures: Measurer, alpha: float) -> Tested:
         before, after = (np.array([values.scores for values in side]) for side in sides)
         test = equivalence_over_seeds(sides[0][0].labels, before, after, 0.5)
         degrees = test.n_seeds - 1 if test.n_seeds > 1 else math.inf
-        ratio = test.difference / test.standard_error if test.standard_error else math.copysign(math.inf, test.difference)
+        ratio = (
+            test.difference / test.standard_error if test.standard_error else math.copysign(math.inf, test.difference)
+        )
         p_values.append(float(t.sf(ratio, degrees)))
         reverse.append(float(t.cdf(ratio, degrees)))
     p_value = max(p_values)
@@ -349,18 +355,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _adjust(tested: Sequence[Sequence[Tested]], alpha: float) -> list[list[Tested]]:
-    """Holm over all tests that have a p-value; one that holds by itself and not among so many is open."""
-    p_values = [test.p_value for tests in tested for test in tests if test.p_value is not None]
-    adjusted = iter(holm(p_values))
+    """Holm over the entries; one whose tests hold by themselves and not among so many entries is open.
 
-    def adjust(test: Tested) -> Tested:
-        if test.p_value is None:
-            return test
-        p_holm = next(adjusted)
-        lost = test.outcome == HOLDS and p_holm >= alpha
-        return replace(test, p_holm=p_holm, outcome=OPEN if lost else test.outcome)
+    An entry is true where all of its tests hold, so its p-value is the largest of theirs.
 
-    return [[adjust(test) for test in tests] for tests in tested]
+    References
+    ----------
+    Berger 1982, Technometrics 24, 295: intersection-union tests.
+    """
+    largest = [max((test.p_value for test in tests if test.p_value is not None), default=None) for tests in tested]
+    adjusted = iter(holm([p_value for p_value in largest if p_value is not None]))
+    found = []
+    for tests, p_value in zip(tested, largest):
+        p_holm = None if p_value is None else next(adjusted)
+        lost = p_holm is not None and p_holm >= alpha
+        found.append(
+            [
+                replace(test, p_holm=p_holm, outcome=OPEN if lost and test.outcome == HOLDS else test.outcome)
+                if test.p_value is not None and test.p_value == p_value
+                else test
+                for test in tests
+            ]
+        )
+    return found
 
 
 def _judge(entry: Mapping[str, Any], tests: Sequence[Tested], figures: Measurer, status: Any) -> Judged:
@@ -409,10 +426,13 @@ def ledger_table(ledger: Ledger, key: str = "ledger", **changes: Any) -> Table:
     rows = []
     for judged in ledger.claims:
         entry = judged.entry
-        quote = f" “{plain(entry['quote'])}”" if "quote" in entry else ""
-        claim = f"{plain(entry['claim'])}{'.' if quote else ''}{quote}"
-        rows.append([claim, entry.get("figure", ""), judged.status, judged.ours, judged.cause])
-    columns = ["claim", "its figure", "status", "ours", "cause"]
+        claim = plain(entry["claim"])
+        claim += f" ({plain(entry['source'])})" if "source" in entry else ""
+        claim += f". “{plain(entry['quote'])}”" if "quote" in entry else ""
+        rules = "; ".join(dict.fromkeys(test.rule for test in judged.tests))
+        rules += f" ({len(judged.runs)} runs)" if judged.tests else ""
+        rows.append([claim, entry.get("figure", ""), judged.status, rules, judged.ours, judged.cause])
+    columns = ["claim", "its figure", "status", "rule", "ours", "cause"]
     return replace(Table(key, "The ledger", columns, rows, prose=True), **changes)
 
 
@@ -453,14 +473,26 @@ def ledger_data(ledger: Ledger) -> dict[str, Any]:
     """The ledger for JSON, in the form of `ledger.schema.json`."""
 
     def row(judged: Judged) -> dict[str, Any]:
-        entry = {key: judged.entry[key] for key in ("key", "claim", "quote", "figure", "source", "refuted_if") if key in judged.entry}
+        entry = {
+            key: judged.entry[key]
+            for key in ("key", "claim", "quote", "figure", "source", "refuted_if")
+            if key in judged.entry
+        }
         tests = [
-            {key: value for key, value in vars(test).items() if value is not None} | {"figures": test.figure.split(", ")}
+            {key: value for key, value in vars(test).items() if value is not None}
+            | {"figures": test.figure.split(", ")}
             for test in judged.tests
         ]
         for test in tests:
             del test["figure"]
-        return {**entry, "status": judged.status, "ours": judged.ours, "cause": judged.cause, "tests": tests, "runs": [*judged.runs]}
+        return {
+            **entry,
+            "status": judged.status,
+            "ours": judged.ours,
+            "cause": judged.cause,
+            "tests": tests,
+            "runs": [*judged.runs],
+        }
 
     return {
         "schema": SCHEMA,

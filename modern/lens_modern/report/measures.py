@@ -9,7 +9,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,7 +29,7 @@ KEYS = {
     "auroc": {"runs", "set", "lenses"},
     **dict.fromkeys(RATES, {"runs", "set", "lenses", "threshold"}),
     "completeness_at_fpr": {"runs", "set", "lenses", "fpr"},
-    "difference": {"runs", "against", "set"},
+    "difference": {"runs", "against", "set", "against_set"},
     "history": {"runs", "column", "at", "take"},
     "hours": {"runs"},
     "count": {"runs", "when"},
@@ -44,7 +44,7 @@ NEEDED = {
     "count": {"runs", "when"}, "stored": {"file", "path"},
     "table": {"file"}, "given": {"value"}, "scaled": {"figure"},
 }  # fmt: skip
-TAKES = {
+TAKES: dict[str, Callable[[Any], Any]] = {
     "mean": np.mean, "lowest": np.min, "highest": np.max, "spread": np.ptp,
     "last": lambda values: values[-1], "number": len,
 }  # fmt: skip
@@ -108,6 +108,9 @@ class Measured:
             return "(not run yet)"
         spec = f",.{self.digits}f" if self.of != "difference" else f"+.{self.digits}f"
         if self.estimate:
+            least = 10**-self.digits
+            if self.of == "difference" and max(map(abs, self._ends)) < least / 2:
+                return f"below {least:.{self.digits}f}" + (" (one seed)" if n_seeds == 1 else "")
             spelled = spell_interval(*self._ends, spec) if form == "interval" else f"{self.estimate.value:{spec}}"
             return f"{spelled} (one seed)" if n_seeds == 1 else spelled
         low, high = (f"{value:{spec}}" for value in (min(self.all_values), max(self.all_values)))
@@ -120,7 +123,9 @@ class Measured:
 
     def as_data(self) -> dict[str, Any]:
         """For JSON."""
-        found: dict[str, Any] = {"of": self.of, "text": self.spell(), "runs": self.runs, "n_seeds": len(set(self.seeds))}
+        n_seeds = len(set(self.seeds))
+        found: dict[str, Any] = {"of": self.of, "text": self.spell(), "runs": self.runs, "n_seeds": n_seeds}
+        found |= {"seeds": self.spell("seeds")} if n_seeds else {}
         if self.estimate:
             found |= dict(zip(("value", "low", "high"), self._ends)) | {"interval": self.spell("interval")}
         elif self.values:
@@ -169,6 +174,11 @@ class Measurer:
             self._known[name] = self._measure(name, self.figures[name])
         return self._known[name]
 
+    def add(self, name: str, found: Measured) -> None:
+        """Name a figure that was computed elsewhere."""
+        self.figures = {**self.figures, name: {"of": found.of}}
+        self._known[name] = found
+
     def _measure(self, name: str, about: Mapping[str, Any]) -> Measured:
         of, digits = about["of"], about.get("digits", 3 if about["of"] == "difference" else 2)
         if of == "given":
@@ -216,16 +226,20 @@ class Measurer:
         pairs = [(others[run.config["seed"]], run) for run in runs if run.config["seed"] in others]
         if not pairs:
             return Measured("difference", digits=digits)
-        sets = [[run.sets[about["set"]] for run in side] for side in zip(*pairs)]
-        if any(values.data_hash != sets[0][0].data_hash for side in sets for values in side):
-            raise UserError(f"the runs of a difference scored other stamps as {about['set']}; score one set with all")
+        names = (about.get("against_set", about["set"]), about["set"])
+        sets = [[run.sets[name] for run in side] for name, side in zip(names, zip(*pairs))]
+        ids = sets[0][0].ids
+        if any(not np.array_equal(values.ids, ids) for side in sets for values in side) or any(
+            values.data_hash != side[0].data_hash for side in sets for values in side
+        ):
+            raise UserError(f"the runs of a difference scored other stamps as {names[1]}; score one set with all")
         before, after = (np.array([values.scores for values in side]) for side in sets)
         test = equivalence_over_seeds(sets[0][0].labels, before, after, 0.5, alpha=0.025)
         estimate = Estimate(test.difference, test.low, test.high, (), test.standard_error, _degrees(test))
         seeds = [run.config["seed"] for _, run in pairs]
-        names = [run.name for pair in pairs for run in pair]
+        runs_of = [run.name for pair in pairs for run in pair]
         values = [[b.area[0] - a.area[0]] for a, b in zip(*sets)]
-        return Measured("difference", values, names, seeds, estimate, digits=digits)
+        return Measured("difference", values, runs_of, seeds, estimate, digits=digits)
 
     def _table(self, name: str, about: Mapping[str, Any], digits: int) -> Measured:
         """AUROC of a score table beside the runs: anybody's CSV with columns ``is_lens`` and ``score``."""
@@ -292,8 +306,8 @@ def _scores(about: Mapping[str, Any], runs: Sequence[StoredRun], digits: int) ->
     sets = [_only(run.sets[about["set"]], about.get("lenses", {})) for run in having]
     names, seeds = [run.name for run in having], [run.config["seed"] for run in having]
     if of == "auroc":
-        estimate = mean_auroc([values.labels for values in sets], [values.scores for values in sets])
-        return Measured(of, [[v] for v in estimate.values], names, seeds, estimate, sets, digits=digits)
+        mean = mean_auroc([values.labels for values in sets], [values.scores for values in sets])
+        return Measured(of, [[v] for v in mean.values], names, seeds, mean, sets, digits=digits)
     counts = [_rate(about, values) for values in sets]
     shares = [wilson(*count) for count in counts if count[1]]
     only = shares[0] if len(counts) == 1 and shares else None
@@ -320,12 +334,12 @@ def _only(values: ScoreSet, ranges: Mapping[str, Sequence[float]]) -> ScoreSet:
 
 def _history(about: Mapping[str, Any], runs: Sequence[StoredRun], digits: int) -> Measured:
     """A column of the history, in some epochs, of each run."""
-    rows = []
+    rows: list[list[float]] = []
     for run in runs:
         if about["column"] not in run.history[0]:
             raise KeyError(about["column"])
-        line = [row[about["column"]] for row in run.history][_epochs(about.get("at", "all"))]
-        line = [value for value in line if value is not None]
+        chosen = run.history[_epochs(about.get("at", "all"))]
+        line = [value for row in chosen if (value := row[about["column"]]) is not None]
         rows.append([float(TAKES[about["take"]](line))] if "take" in about and line else line)
     names, seeds = [run.name for run in runs], [run.config["seed"] for run in runs]
     return Measured("history", rows, names, seeds, digits=digits)
