@@ -53,16 +53,18 @@ def comparison(study: Study) -> Section:
     parts = []
     for pair, (legacy, modern) in pairs_of(study).items():
         names = [name for name in set_names([legacy, modern]) if name != "test"]
-        parts.append(pair_section(legacy, modern, MARGIN, names, pair))
-    blocks: list[forensics.Block] = [
+        section = pair_section(legacy, modern, MARGIN, names, pair)
+        blocks = [b if isinstance(b, str) else sourced(b, "appendix.py", f"{pair}-*-seed1") for b in section.blocks]
+        parts.append(replace(section, blocks=blocks))
+    opening: list[forensics.Block] = [
         study.say("appendix.twins"),
         *[table for table in [over_seeds(study)] if table],
-        *growth(study),
+        *(sourced(figure, "appendix.py", "*-mended-*") for figure in growth(study)),
     ]
     gallery = panels(study)
     if gallery:
         parts.append(Section("maps", "What the scores rest on", [gallery]))
-    return Section("twins", "The twins side by side", blocks, parts)
+    return Section("twins", "The twins side by side", opening, parts)
 
 
 def over_seeds(study: Study, only_mended: bool = False) -> Table | None:
@@ -195,14 +197,17 @@ def what_was_run(study: Study) -> Section:
             Table("cells", "Seeds that were run", ["runs", "mistakes put back", "legacy", "modern"], rows), "plan.toml"
         ),
         sourced(replace(runs_table("all-runs", [*study.runs.values()]), folded=True), "appendix.py"),
-        Table(
-            "commands",
-            "Commands",
-            ["run", "command"],
-            [*commands, *_beside(study)],
-            study.say("appendix.commands"),
-            prose=True,
-            folded=True,
+        sourced(
+            Table(
+                "commands",
+                "Commands",
+                ["run", "command"],
+                [*commands, *_beside(study)],
+                study.say("appendix.commands"),
+                prose=True,
+                folded=True,
+            ),
+            "plan.toml",
         ),
     ]
     return Section("runs", "What was run, and what was not", blocks)

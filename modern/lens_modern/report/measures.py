@@ -200,6 +200,8 @@ class Measurer:
                 return Measured(of, digits=digits)
             return measure.get(of, _scores)(about, runs, digits)
         except KeyError as error:
+            if self.unfinished:
+                return Measured(of, digits=digits)
             raise UserError(f"the figure {name!r} asks for {error.args[0]!r}, which its runs lack") from error
 
     def select(self, name: str, patterns: str | Sequence[str]) -> list[StoredRun]:
