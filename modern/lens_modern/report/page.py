@@ -23,7 +23,7 @@ from .markdown import plain
 
 SCHEMA = "lens-report"
 SCHEMA_VERSION = 1
-LARGEST_BYTES = 3_000_000
+LARGEST_BYTES = 5_000_000
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
@@ -140,13 +140,13 @@ def write_report(report: Report, path: Path, forms: Sequence[str] = (".html", ".
     Raises
     ------
     UserError
-        If the page would be larger than 3 MB.
+        If the page would be larger than 5 MB.
     """
     makers = {".html": to_html, ".md": to_markdown, ".json": to_json}
     texts = {suffix: _writable(makers[suffix](report)) for suffix in forms}
     n_bytes = len(texts.get(".html", "").encode())
     if n_bytes > LARGEST_BYTES:
-        raise UserError(f"the page would take {n_bytes / 1e6:.1f} MB of the 3 it may; report of fewer runs")
+        raise UserError(f"the page would take {n_bytes / 1e6:.1f} MB of the 5 it may; report of fewer runs")
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix, text in texts.items():
         with replacing(path.with_suffix(suffix)) as file:
@@ -219,7 +219,7 @@ def _markdown_section(section: Section, level: int) -> list[str]:
             lines += [cells[0], "|" + "---|" * len(block.columns), *cells[1:], ""]
             lines += [part for text in (block.note, block.source) if text for part in (text, "")]
         elif isinstance(block, Figure):
-            lines += [f"*Figure: {block.title}.* Its numbers: `figures.{block.key}` in the JSON beside this page.", ""]
+            lines += [f"**Figure: {block.title}.** Its numbers: `figures.{block.key}` in the JSON beside this page.", ""]
             lines += [part for text in (block.note, block.source) if text for part in (text, "")]
         elif isinstance(block, Panels):
             lines += [f"**{block.title}**", ""] + ([block.note, ""] if block.note else [])
