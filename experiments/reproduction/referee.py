@@ -31,7 +31,7 @@ def compose(study: Study) -> Report:
         ),
         Section("mistakes", "One mistake at a time", [say("referee.mistakes"), *mistakes, say("referee.purity")]),
         Section("twins", "Legacy and modern", [say("referee.twins"), *twins]),
-        Section("caveat", "The caveat", [say("referee.caveat"), *forensics.caveat(study)[-1:]]),
+        Section("the-caveat", "The caveat", [say("referee.caveat"), *forensics.caveat(study)[-1:]]),
         Section("reforms", "REFORMS", [reforms(study)]),
         Section("deviations", "Deviations", [say("referee.deviations")]),
         Section("limits", "Limits", [say("referee.limits")]),

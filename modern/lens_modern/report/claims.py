@@ -446,7 +446,7 @@ def hypotheses_table(ledger: Ledger, key: str = "hypotheses", **changes: Any) ->
     return replace(Table(key, "Hypotheses", columns, rows, prose=True), **changes)
 
 
-def rules_table(ledger: Ledger, key: str = "rules", **changes: Any) -> Table:
+def rules_table(ledger: Ledger, key: str = "rules-table", **changes: Any) -> Table:
     """One row a test: rule, figure, outcome, p, runs."""
     rows = []
     for judged in (*ledger.claims, *ledger.hypotheses):
