@@ -20,6 +20,7 @@ from scipy.stats import t
 
 from lens_common.files import read_csv
 from lens_common.scores.comparison import equivalence_over_seeds
+from lens_modern.report.glossary import link_markdown, read_glossary
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -169,12 +170,17 @@ def ties() -> dict[str, str]:
     return {"ties": table(cells), "largest_tie": f"{max(apart):.4f}"}
 
 
+def linked(text: str) -> str:
+    """A page with its terms linked to the glossary."""
+    return link_markdown(text, read_glossary(HERE / "glossary.md"), "glossary.md")
+
+
 def faithfulness() -> str:
     """The page on the originals."""
     text = (HERE / "faithfulness-text.md").read_text().strip()
     for name, value in ties().items():
         text = text.replace(f"{{{name}}}", value)
-    return f"<!-- Made by `make docs` from faithfulness-text.md and results/; edit those. -->\n\n{text}\n"
+    return linked(f"<!-- Made by `make docs` from faithfulness-text.md and results/; edit those. -->\n\n{text}\n")
 
 
 HEAD = [
@@ -209,7 +215,7 @@ def page() -> str:
     tables = {"others": others, "ablation": table(ablation_rows()), "interpolation": interpolation_table()}
     parts.append((HERE / "differences-outro.md").read_text().strip().format(**tables, **figures()))
     made = "<!-- Made by `make docs` from the sources, differences*.md, differences.toml and results/; edit those. -->"
-    return "\n\n".join([made, *parts]) + "\n"
+    return linked("\n\n".join([made, *parts]) + "\n")
 
 
 def figures() -> dict[str, Any]:

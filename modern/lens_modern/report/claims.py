@@ -428,7 +428,7 @@ def ledger_table(ledger: Ledger, key: str = "ledger", **changes: Any) -> Table:
         entry = judged.entry
         claim = plain(entry["claim"])
         claim += f" ({plain(entry['source'])})" if "source" in entry else ""
-        claim += f". “{plain(entry['quote'])}”" if "quote" in entry else ""
+        claim += f". *“{plain(entry['quote'])}”*" if "quote" in entry else ""
         rules = "; ".join(dict.fromkeys(test.rule for test in judged.tests))
         rules += f" ({len(judged.runs)} runs)" if judged.tests else ""
         rows.append([claim, entry.get("figure", ""), judged.status, rules, judged.ours, judged.cause])

@@ -89,6 +89,17 @@ class Linker:
         return "".join(parts)
 
 
+def link_markdown(text: str, terms: Mapping[str, str], address: str) -> str:
+    """A Markdown page whose prose links each term where it is first used; code, tables and headings stay."""
+    linker, lines, fenced = Linker(terms, address), [], False
+    linker.linked |= set(re.findall(rf"\]\({re.escape(address)}#([^)]*)\)", text))
+    for line in text.split("\n"):
+        fenced ^= line.lstrip().startswith("```")
+        apart = fenced or line.startswith(("#", "|", "<", "    ", "```", "!", "[", ">"))
+        lines.append(line if apart else linker(line))
+    return "\n".join(lines)
+
+
 def link_terms(report: Report, terms: Mapping[str, str], address: str) -> Report:
     """A report whose lead, paragraphs and notes link each term where it is first used."""
     linker = Linker(terms, address)

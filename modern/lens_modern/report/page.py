@@ -219,7 +219,10 @@ def _markdown_section(section: Section, level: int) -> list[str]:
             lines += [cells[0], "|" + "---|" * len(block.columns), *cells[1:], ""]
             lines += [part for text in (block.note, block.source) if text for part in (text, "")]
         elif isinstance(block, Figure):
-            lines += [f"**Figure: {block.title}.** Its numbers: `figures.{block.key}` in the JSON beside this page.", ""]
+            lines += [
+                f"**Figure: {block.title}.** Its numbers: `figures.{block.key}` in the JSON beside this page.",
+                "",
+            ]
             lines += [part for text in (block.note, block.source) if text for part in (text, "")]
         elif isinstance(block, Panels):
             lines += [f"**{block.title}**", ""] + ([block.note, ""] if block.note else [])
