@@ -92,7 +92,7 @@ def clean_alarms() -> dict[str, str]:
                 np.array([[float(row[f"{side}-{seed}"]) for row in rows] for seed in chosen])
                 for side in ("legacy", "modern")
             ]
-            found = equivalence_over_seeds(labels, *sides, margin=MARGIN)
+            found = equivalence_over_seeds(labels, sides[0], sides[1], MARGIN)
             about = {"difference": str(found.difference), "standard_error": str(found.standard_error)}
             counts["triples"] += 1
             counts["lost"] += not found.equivalent

@@ -39,7 +39,7 @@ ABLATED = (("cnn", ""), ("resnet", "short"))
 # Mistakes of the CNN on 2,000 images, in words.
 KINDS = (("mended", ()), ("raw counts", ("raw_pixels",)), ("class overwritten", ("class_overwrite",)))
 Block = str | Table | Figure | Panels
-Made = TypeVar("Made", Table, Figure, Panels)
+Made = TypeVar("Made", bound=Table | Figure | Panels)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
