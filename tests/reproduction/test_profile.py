@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.reproduction.profile import azimuthal_average, make_profiles
+from experiments.reproduction.study import prepare_sets
 from lens_common.data.stamps import load_stamps
 from lens_common.mocks.writer import make_mocks
 
@@ -49,3 +50,15 @@ def test_a_set_of_profiles_has_the_ids_and_labels_of_its_mocks_and_is_made_once(
     assert first == {path: path.stat().st_mtime_ns for path in (tmp_path / "flat").rglob("*.gz")}
     make_profiles(whole, tmp_path / "again")
     assert np.array_equal(load_stamps(tmp_path / "again").pixels, after.pixels)
+
+
+def test_the_study_makes_the_sets_of_profiles_that_its_plan_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("LENS_CACHE", str(tmp_path / "cache"))
+    plan = {"sets": {}, "mocks": {"flat": {"n_stamps": 4, "seed": 5, "azimuthal_average": True}}}
+    folder = prepare_sets(plan, tmp_path)["flat"]
+    whole, flat = load_stamps(make_mocks(tmp_path / "whole", 4, 5)), load_stamps(folder)
+    assert (whole.ids == flat.ids).all()
+    on_ring = distance() == 12
+    # The light of a ring is that of the mock, give or take the noise that each pixel got back.
+    expected = whole.pixels[:, 0][:, on_ring].mean(axis=1)
+    assert flat.pixels[:, 0][:, on_ring].mean(axis=1) == pytest.approx(expected, abs=4 * 3.6 / on_ring.sum() ** 0.5)
