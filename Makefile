@@ -33,7 +33,7 @@ reliability: setup  ## run the tests of bad inputs and faults, and write docs/re
 bench: setup  ## measure speeds, half an hour; results go to bench/results.json; ONLY="loading resnet" for some
 	@$(LEGACY)/python -m bench.run $(ONLY)
 
-reproduce: setup  ## make docs/reproduction.html from the stored runs; PROFILE=quick runs a small study, =full all of it
+reproduce: setup  ## make the reproduction pages from the stored runs; PROFILE=quick runs a small study, =full all of it
 	@bash experiments/reproduction/reproduce.sh $(PROFILE)
 
 weights: setup  ## train, measure and describe the shipped networks, five hours on two cores; ONLY=card: docs/model-card.md

@@ -11,16 +11,23 @@ import re
 import textwrap
 import tomllib
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.stats import t
+
 from lens_common.files import read_csv
+from lens_common.scores.comparison import equivalence_over_seeds
+from lens_modern.report.glossary import link_markdown, read_glossary
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAGE, FAITHFULNESS = HERE / "differences.md", HERE / "faithfulness.md"
 SIDES = {"legacy": ROOT / "legacy/lens_legacy", "modern": ROOT / "modern/lens_modern"}
 NETWORKS = {"resnet": "ResNet", "cnn": "CNN"}
+MARGIN, ALPHA, N_PLANTED = 0.001, 0.05, 3  # as in experiments/agreement/plan.json
 LINES = 4  # shown from a mark on, at most
 
 
@@ -67,16 +74,42 @@ def planted_rows() -> dict[str, dict[str, str]]:
     return {row["planted"] + (f", {row['model']}" if " " in row["planted"] else ""): row for row in rows}
 
 
+def p_of_difference(row: dict[str, str]) -> float:
+    """Two-sided p of a difference from three seeds: Student's t with two degrees of freedom."""
+    error = float(row["standard_error"])
+    return float(2 * t.sf(abs(float(row["difference"])) / error, N_PLANTED - 1)) if error else 1.0
+
+
+def clean_alarms() -> dict[str, str]:
+    """How often three clean seeds raise either alarm: any three of the stored ones, modern against legacy."""
+    counts = {"lost": 0, "shown": 0, "triples": 0}
+    for model in NETWORKS:
+        rows = read_csv(ROOT / f"results/agreement/{model}.csv")
+        labels = np.array([row["is_lens"] == "1" for row in rows])
+        seeds = sorted(name.split("-")[1] for name in rows[0] if name.startswith("legacy-"))
+        for chosen in combinations(seeds, N_PLANTED):
+            sides = [
+                np.array([[float(row[f"{side}-{seed}"]) for row in rows] for seed in chosen])
+                for side in ("legacy", "modern")
+            ]
+            found = equivalence_over_seeds(labels, sides[0], sides[1], MARGIN)
+            about = {"difference": str(found.difference), "standard_error": str(found.standard_error)}
+            counts["triples"] += 1
+            counts["lost"] += not found.equivalent
+            counts["shown"] += p_of_difference(about) < ALPHA
+    return {f"clean_{key}": str(value) for key, value in counts.items()}
+
+
 def effect(row: dict[str, str]) -> list[str]:
     """A sentence on what a planted difference did."""
     score = float(row["largest_score_difference"])
-    verdict = "seen by the ROCs" if row["equivalent"] == "False" else "not seen by the ROCs"
     return [
         f"`{row['planted']}`" if " " not in row["planted"] else row["planted"],
         NETWORKS[row["model"]],
         f"{float(row['difference']):+.5f} ± {float(row['standard_error']):.5f}",
         f"{score:.4f}" if score < 0.1 else f"{score:.2f}",
-        verdict,
+        "kept" if row["equivalent"] == "True" else "lost",
+        "shown" if p_of_difference(row) < ALPHA else "not shown",
         f"`{row['seen_by']}`",
     ]
 
@@ -137,12 +170,17 @@ def ties() -> dict[str, str]:
     return {"ties": table(cells), "largest_tie": f"{max(apart):.4f}"}
 
 
+def linked(text: str) -> str:
+    """A page with its terms linked to the glossary."""
+    return link_markdown(text, read_glossary(HERE / "glossary.md"), "glossary.md")
+
+
 def faithfulness() -> str:
     """The page on the originals."""
     text = (HERE / "faithfulness-text.md").read_text().strip()
     for name, value in ties().items():
         text = text.replace(f"{{{name}}}", value)
-    return f"<!-- Made by `make docs` from faithfulness-text.md and results/; edit those. -->\n\n{text}\n"
+    return linked(f"<!-- Made by `make docs` from faithfulness-text.md and results/; edit those. -->\n\n{text}\n")
 
 
 HEAD = [
@@ -150,7 +188,8 @@ HEAD = [
     "network",
     "AUROC, modern less legacy",
     "largest change of a score",
-    "ROC",
+    "equivalence",
+    "difference",
     "first seen by parity at",
 ]
 
@@ -176,7 +215,7 @@ def page() -> str:
     tables = {"others": others, "ablation": table(ablation_rows()), "interpolation": interpolation_table()}
     parts.append((HERE / "differences-outro.md").read_text().strip().format(**tables, **figures()))
     made = "<!-- Made by `make docs` from the sources, differences*.md, differences.toml and results/; edit those. -->"
-    return "\n\n".join([made, *parts]) + "\n"
+    return linked("\n\n".join([made, *parts]) + "\n")
 
 
 def figures() -> dict[str, Any]:
@@ -197,7 +236,11 @@ def figures() -> dict[str, Any]:
             chosen = [row for row in rates if (row["model"], row["equivalent"]) == (model, equivalent)]
             factors = (float(row["planted"].split()[-1]) for row in chosen)
             named[f"{model}_{key}"] = extreme(factors, default="none of these")
-    return named
+    rows = [*planted_rows().values()]
+    lost = [row for row in rows if row["equivalent"] == "False"]
+    named |= {"n_lost": len(lost), "n_shown": sum(p_of_difference(row) < ALPHA for row in rows), "n_planted": len(rows)}
+    within = [row for row in lost if abs(float(row["difference"])) < float(row["standard_error"])]
+    return {**named, "n_within": len(within), **clean_alarms()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw docs/picture.png, the picture at the top of README, from mocks made for it and the stored runs.
+"""Draw docs/picture.png, the picture at the top of README, from the stored runs and the stamps stored beside them.
 
 .venv-modern/bin/python -m docs.picture
 """
@@ -6,43 +6,31 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.reproduction.stored import read_study
+from experiments.reproduction.stored import RESNET_2018, read_study
 from experiments.runner import ROOT
-from lens_common.data.catalogue import read_catalogue
-from lens_common.data.stamps import load_stamps
 from lens_common.scores.metrics import auroc, roc
-from lens_common.trials import default_mocks
 
 PICTURE = ROOT / "docs/picture.png"
-N_MOCKS, SEED, N_SHOWN = 200, 18, 3
 RUNS = {
     "trained on the upper row": ((), "#0072b2"),
-    "trained on the lower row": (("class_overwrite",), "#d55e00"),
+    "trained as in 2018": (RESNET_2018, "#d55e00"),
 }
-
-
-def brightest(is_lens: int) -> np.ndarray:
-    """Stamps (N_SHOWN, H, W) of one class, over their noise: the lenses of wide rings, the non-lenses of the centre."""
-    folder = default_mocks(N_MOCKS, SEED)
-    data, entries = load_stamps(folder), {row["id"]: row for row in read_catalogue(folder)}
-    rows = np.flatnonzero(data.labels == is_lens)
-    wide = [i for i in rows if not is_lens or entries[data.ids[i]]["einstein_radius"] > 1.1]
-    wide.sort(key=lambda i: -entries[data.ids[i]]["snr"])
-    return np.asarray(data.pixels)[wide[:N_SHOWN], 0]
 
 
 def main() -> None:
     """Draw it."""
-    lenses, others = brightest(1), brightest(0)
+    with np.load(ROOT / "results/reproduction/shown.npz") as shown:
+        lenses, others = (shown[kind].astype(float) for kind in ("lenses", "others"))
+    n_shown = len(lenses)
     figure = Figure(figsize=(11, 3.9), dpi=110, constrained_layout=True)
-    grid = figure.add_gridspec(2, 2 * N_SHOWN + 3)
+    grid = figure.add_gridspec(2, 2 * n_shown + 3)
     for row, (label, second) in enumerate((("meant", others), ("shown in 2018", lenses))):
         for column, stamp in enumerate([*lenses, *second]):
             axes = figure.add_subplot(grid[row, column])
             low, high = np.median(stamp) - 2, np.quantile(stamp, 0.997)
             axes.imshow(np.arcsinh((stamp - low).clip(0) / 4), cmap="gray", vmin=0, vmax=np.arcsinh((high - low) / 4))
             axes.set(xticks=[], yticks=[])
-            kind = "lens" if column < N_SHOWN else "non-lens"
+            kind = "lens" if column < n_shown else "non-lens"
             colour = "#d55e00" if (row, kind) == (1, "non-lens") else "#444444"
             axes.spines[:].set(color=colour, linewidth=2.5 if colour != "#444444" else 0.8)
             axes.set_xlabel(f"labelled {kind}", fontsize=8, color=colour)

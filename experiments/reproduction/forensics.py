@@ -1,32 +1,27 @@
-"""Why the runs of 2018 failed: the ablation, the runs again, the study's reasons as hypotheses, and the caveat."""
+"""Why the runs of 2018 failed: the ablation, the runs again, the rates, the filter, and the caveat."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from experiments.reproduction.stored import (
     CNN_2000_2018,
-    CNN_2018,
     CNN_ALL,
     RESNET_2018,
     RESNET_ON_PYTHON_2,
     Study,
     in_pairs,
-    say,
 )
 from experiments.runner import SIDES
 from lens_common.scores.metrics import confusion
 from lens_modern.report.figures import Figure, draw_estimates, draw_lines
 from lens_modern.report.intervals import Estimate, mean_auroc
-from lens_modern.report.page import Section, Table
+from lens_modern.report.page import Panels, Section, Table
 from lens_modern.report.reading import StoredRun
 from lens_modern.report.sections import Group, set_title, spelled_share
 
-REASONS = tomllib.loads(Path(__file__).with_name("reasons.toml").read_text())
 MODELS = {"cnn": "CNN", "resnet": "ResNet"}
 VARIANTS = {
     "": "",
@@ -35,17 +30,26 @@ VARIANTS = {
     "rate1e-2": "learning rate 1e-2",
     "quiet": "a tenth of the sky noise",
     "filtered": "bad images filtered out",
+    "profile": "azimuthal averages",
 }
-# Below this upper end of its interval a network counts as at chance, above this lower end as having learned.
-CHANCE, LEARNED = 0.65, 0.7
+ALPHA = 0.05
 SETS = ("mocks", "pics", "leak-controlled")
 # What the ablation is made of: the CNN at the study's length, the ResNet in a short training.
 ABLATED = (("cnn", ""), ("resnet", "short"))
 # Mistakes of the CNN on 2,000 images, in words.
 KINDS = (("mended", ()), ("raw counts", ("raw_pixels",)), ("class overwritten", ("class_overwrite",)))
-Block = str | Table | Figure
+Block = str | Table | Figure | Panels
+Made = TypeVar("Made", bound=Table | Figure | Panels)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+def sourced(block: Made, script: str, runs: str = "*") -> Made:
+    """Say beside a figure or table what it is made of and how."""
+    words = (
+        f"Data: `results/reproduction/{runs}`. Script: `experiments/reproduction/{script}`. Command: `make reproduce`."
+    )
+    return replace(block, source=words)
 
 
 def title_of(model: str, n_stamps: int, variant: str) -> str:
@@ -75,14 +79,14 @@ def sections(study: Study) -> list[Section]:
         Section("ablation", "One mistake at a time, and all but one", ablation(study)),
         Section("again", "The runs of 2018, run again", again(study)),
         Section("purity", "Purity, contamination, false positive rate", purity_as_fpr(study)),
-        Section("reasons", "The reasons that the study gave", reasons(study)),
         Section("filter", "Its next step: a filter for bad images", bad_image_filter(study)),
+        Section("second-figures", "Each AUROC with its second figure", caveat(study)),
     ]
 
 
 def ablation(study: Study) -> list[Block]:
     """Figures of every combination, on our mocks and on the PICS mocks, and what they say."""
-    blocks: list[Block] = [say("ablation.intro")]
+    blocks: list[Block] = [study.say("appendix.ablation")]
     for model, variant in ABLATED:
         planned = {run.defects for run in study.planned.values() if run.cell[:3] == (model, 2000, variant)}
         ordered = sorted(planned, key=lambda defects: order_of(defects, model))
@@ -97,8 +101,9 @@ def ablation(study: Study) -> list[Block]:
             )
             if len(rows) > 1:
                 title = f"{title_of(model, 2000, variant)}: AUROC on the {set_title(name)}"
-                blocks.append(draw_estimates(f"ablation-{model}-2000-{name}", title, rows, "AUROC"))
-    return [*blocks, *_ablation_words(study)]
+                drawn = draw_estimates(f"ablation-{model}-2000-{name}", title, rows, "AUROC")
+                blocks.append(sourced(drawn, "forensics.py", f"{model}-2000-*"))
+    return [*blocks, study.say("appendix.exclusions"), study.say("appendix.long")]
 
 
 def present(values: Mapping[Key, Value | None]) -> dict[Key, Value]:
@@ -112,32 +117,9 @@ def order_of(defects: Sequence[str], model: str) -> tuple[int, str]:
     return (0 if spelled == "none" else 2 if spelled == "all" else 3 if spelled.startswith("all but") else 1, spelled)
 
 
-def _ablation_words(study: Study) -> list[str]:
-    """What each mistake costs by itself, in sentences."""
-    words = []
-    for model, variant in ABLATED:
-        clean = study.estimate("mocks", model, 2000, (), "", variant)
-        leak = study.estimate("leak-controlled", model, 2000, (), "", variant)
-        names = (*CNN_ALL, "sign_clip") if model == "cnn" else RESNET_2018
-        alone = present({name: study.estimate("mocks", model, 2000, (name,), "", variant) for name in names})
-        if clean and alone:
-            costs = [f"`{name}` {value:.3f} ({value.value - clean.value:+.3f})" for name, value in alone.items()]
-            words.append(
-                f"**{title_of(model, 2000, variant)}**, mean AUROC on the mocks with one mistake alone, against "
-                f"{clean:.3f} with none{f' ({leak:.3f} on leak-controlled ones)' if leak else ''}: {'; '.join(costs)}."
-            )
-    words += [say("ablation.exclusions")] if words else []
-    mistakes = {"mended": (), "overwrite": ("class_overwrite",), "stays": ("rate_never_drops",)}
-    mistakes["collapse"] = ("rate_collapse",)
-    long = present({name: study.estimate("mocks", "resnet", 2000, defects) for name, defects in mistakes.items()})
-    if len(long) == len(mistakes):
-        words.append(say("ablation.long", **{name: f"{value:.3f}" for name, value in long.items()}))
-    return words
-
-
 def again(study: Study) -> list[Block]:
     """Logged figures of 2018 beside those of our runs with the same mistakes."""
-    return [*_cnn_stuck(study), *_resnet_again(study), *_cnn_again(study)] or ["None of these has been run."]
+    return [*_cnn_stuck(study), *_resnet_again(study), *_cnn_again(study)] or ["None of these has been run yet."]
 
 
 def probes_of(study: Study, suffix: str = "") -> dict[str, dict[str, Any]]:
@@ -150,18 +132,19 @@ def _cnn_stuck(study: Study) -> list[Block]:
     probes, mended = probes_of(study), probes_of(study, "-mended")
     if not probes:
         return []
-    lines = {"2018, 200 images": list(enumerate(study.claims["logs"]["cnn_200_loss"], 1))}
+    lines = {"2018, 200 images": list(enumerate(study.logs["cnn_200_loss"], 1))}
     named = {f"{side}, {probe['data']['n_stamps']} of them": probe for side, probe in probes.items()}
     for label, probe in {**named, **{f"{side}, counts scaled": probe for side, probe in mended.items()}}.items():
         lines[label] = [(row["epoch"], row["loss"]) for row in probe["epochs"]]
     title = "CNN on the PICS mocks, batch 97: training loss"
     drawn = draw_lines("stuck", title, lines, ("epoch", "loss"), ylim=(0, 9))
-    return [stuck_words(study, probes, mended), stuck_table(probes, mended), drawn]
+    table = sourced(stuck_table(probes, mended), "probe.py", "probe-*.json")
+    return [study.say("appendix.stuck"), table, sourced(drawn, "probe.py", "probe-*.json")]
 
 
 def _resnet_again(study: Study) -> list[Block]:
     """The ResNet on 2,000 images: its logged loss and rates beside ours."""
-    logs = study.claims["logs"]
+    logs = study.logs
     runs = [run for side in SIDES for run in study.group("resnet", 2000, RESNET_2018, side).runs[:1]]
     if not runs:
         return []
@@ -177,32 +160,24 @@ def _resnet_again(study: Study) -> list[Block]:
                 rates[f"{run.framework}, {key}"] = watched_as_in_2018(run, key)
     for run in study.group("resnet", 2000, RESNET_ON_PYTHON_2).runs[:1]:
         rates["had it run on Python 2, completeness"] = watched_as_in_2018(run, "completeness")
-    return [
-        say("again.resnet"),
+    drawn = (
         draw_lines("resnet-loss", "ResNet on 2,000: training loss", loss, ("iteration", "loss"), ylim=(0.65, 0.9)),
         draw_lines("resnet-rates", "ResNet on 2,000: validation", rates, ("iteration", "share"), ylim=(0, 1)),
-    ]
+    )
+    figures = [sourced(figure, "forensics.py", f"{runs[0].name}, logs.toml") for figure in drawn]
+    return [study.say("appendix.resnet"), *figures]
 
 
 def _cnn_again(study: Study) -> list[Block]:
     """The CNN on 2,000 images: its logged loss beside ours, and that of raw counts."""
-    logs, group = study.claims["logs"], study.group("cnn", 2000, CNN_2000_2018).runs
+    logs, group = study.logs, study.group("cnn", 2000, CNN_2000_2018).runs
     if not group:
         return []
     lines: dict[str, Any] = {"2018, first and last": [(1, logs["cnn_2000_loss"][0]), (30, logs["cnn_2000_loss"][1])]}
     for run in [run for run in group if run.config["seed"] <= 2]:
         lines[f"{run.framework}, seed {run.config['seed']}"] = [(row["epoch"], row["loss"]) for row in run.history]
-    stuck = [run for defects in (CNN_2018, CNN_ALL) for run in study.group("cnn", 2000, defects).runs]
-    raw, first = ([line[0] for line in column(runs, "loss")] for runs in (stuck, group))
-    return [
-        *([say("again.cnn", raw=spelled_range(raw), first=spelled_range(first))] if raw else []),
-        draw_lines("cnn-2000-loss", "CNN on 2,000: training loss", lines, ("epoch", "loss"), ylim=(0.5, 2)),
-    ]
-
-
-def column(runs: Sequence[StoredRun], key: str) -> list[list[float]]:
-    """A number of the history of each run, by epoch, where it is defined."""
-    return [[value for row in run.history if (value := row.get(key)) is not None] for run in runs]
+    drawn = draw_lines("cnn-2000-loss", "CNN on 2,000: training loss", lines, ("epoch", "loss"), ylim=(0.5, 2))
+    return [study.say("appendix.cnn"), sourced(drawn, "forensics.py", f"{group[0].name}, logs.toml")]
 
 
 def by_iteration(run: StoredRun) -> list[tuple[int, dict[str, Any]]]:
@@ -215,62 +190,6 @@ def watched_as_in_2018(run: StoredRun, key: str) -> list[tuple[int, float]]:
     """A rate on the validation stamps each fifth epoch, by iteration, where it is defined."""
     rows = [(step, row[f"validation_{key}"]) for step, row in by_iteration(run)[4::5]]
     return [(step, value) for step, value in rows if value is not None]
-
-
-def stuck_words(study: Study, probes: Mapping[str, Any], mended: Mapping[str, Any]) -> str:
-    """Whether the loss sticks at 8.0151, that the gradient is zero, and how many seeds stick."""
-    parts = []
-    for side, probe in probes.items():
-        loss = f"the loss of the last epoch is {probe['epochs'][-1]['loss']:.4f}"
-        moved = f"no weight moves in any bit after step {last_move(probe)} of {len(probe['steps'])}"
-        parts.append(f"{side.capitalize()}: {loss}, and {moved}")
-    words = [say("again.stuck", told=". ".join(parts))]
-    moving = [min(step["n_weights_moved"] for step in probe["steps"]) for probe in mended.values()]
-    words += [say("again.mended", moving=f"{min(moving):,}")] if moving else []
-    by_size = count_stuck(study)
-    if by_size:
-        stuck, n = (sum(counts) for counts in zip(*by_size.values()))
-        sizes = spelled_stuck(by_size)
-        words.append(say(f"again.seeds_{'all' if stuck == n else 'some'}", stuck=stuck, n=n, sizes=sizes))
-    return " ".join(words)
-
-
-def count_stuck(study: Study) -> dict[int, tuple[int, int]]:
-    """By number of images: how many runs of the CNN on raw counts end stuck, of how many.
-
-    At the study's settings, with any other mistakes, and twins as one.
-    """
-    cells = {
-        (run.n_stamps, run.defects)
-        for run in study.planned.values()
-        if run.model == "cnn" and not run.variant and "raw_pixels" in run.defects
-    }
-    runs: dict[int, list[StoredRun]] = {}
-    for n_stamps, defects in sorted(cells):
-        runs.setdefault(n_stamps, []).extend(study.one_of_each_seed("cnn", n_stamps, defects))
-    return {size: (sum(map(_is_stuck, members)), len(members)) for size, members in runs.items() if members}
-
-
-def spelled_stuck(by_size: dict[int, tuple[int, int]]) -> str:
-    """The counts of `count_stuck` in words."""
-    return ", ".join(f"{stuck} of {n} on {size:,}" for size, (stuck, n) in by_size.items())
-
-
-def spelled_range(values: Sequence[float], spec: str = ".2f") -> str:
-    """Lowest to highest, or the one number that both are."""
-    low, high = (f"{value:{spec}}" for value in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
-
-
-def _is_stuck(run: StoredRun) -> bool:
-    """Whether the loss of the last three epochs is the same, and far above that of a coin."""
-    last = [row["loss"] or 0.0 for row in run.history[-3:]]
-    return max(last) - min(last) < 1e-4 and min(last) > 2
-
-
-def last_move(probe: Mapping[str, Any]) -> int:
-    """Number of the last step, from 1, in which any weight moved in any bit; 0 for none."""
-    return max((i for i, step in enumerate(probe["steps"], 1) if step["n_weights_moved"]), default=0)
 
 
 def stuck_table(probes: Mapping[str, Any], mended: Mapping[str, Any]) -> Table:
@@ -294,9 +213,9 @@ def stuck_table(probes: Mapping[str, Any], mended: Mapping[str, Any]) -> Table:
 
 def purity_as_fpr(study: Study) -> list[Block]:
     """The arithmetic of 0.519, and all rates of our runs kept apart."""
-    end = study.claims["logs"]["resnet_2000_end"]
+    end = study.logs["resnet_2000_end"]
     completeness, purity = end["completeness"], end["purity"]
-    counts = study.claims["logs"]["resnet_2000_counts"]
+    counts = study.logs["resnet_2000_counts"]
     tp, lenses, called = (counts[key] for key in ("true_positives", "lenses", "called"))
     fp = called - tp
     rows = [
@@ -311,8 +230,12 @@ def purity_as_fpr(study: Study) -> list[Block]:
     ]  # fmt: skip
     columns = ["rate", "counts", "value", "reported in 2018 as"]
     return [
-        say("purity.text", purity=purity, completeness=completeness, tp=tp, called=called, lenses=lenses),
-        Table("purity-table", "The study's last figures, one rate at a time", columns, rows, prose=True),
+        study.say("appendix.purity"),
+        sourced(
+            Table("purity-table", "The study's last figures, one rate at a time", columns, rows, prose=True),
+            "forensics.py",
+            "logs.toml",
+        ),
         *_our_rates(study),
     ]
 
@@ -345,123 +268,13 @@ def _our_rates(study: Study) -> list[Table]:
             rows.append([f"{label}, {run.framework}, {set_title(name)}", *(spelled_share(*rate) for rate in rates)])
     columns = ["run, set", "completeness", "purity", "contamination (1 - purity)", "false positive rate"]
     title = "The same rates of our runs on 2,000 images, score > 0.5, seed 1"
-    return [Table("our-rates", title, columns, rows, say("purity.as_in_2018"))] if rows else []
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the plan: the name that its runs share, and their mean AUROC on a set, if there are any."""
-
-    name: str
-    auroc: Estimate | None
-
-
-def cells_of_reasons(study: Study) -> dict[str, Cell]:
-    """Cells of `reasons.toml` by name."""
-    cells = {}
-    for key, about in REASONS["cells"].items():
-        runs = {"model": "cnn", "n_stamps": 2000, "defects": (), "variant": "", "set": "mocks", **about}
-        name, runs["defects"] = runs.pop("set"), tuple(runs["defects"])
-        cells[key] = Cell(study.group(**runs).name, study.estimate(name, **runs))
-    return cells
-
-
-def outcome_of(reason: Mapping[str, Any], cells: Mapping[str, Cell]) -> str:
-    """What became of a reason: ``refuted``, ``partly true`` or ``open``, by the rule in `reasons.toml`."""
-    learned = [cells[key].auroc for key in reason["learned"]]
-    chance = [cells[key].auroc for key in reason.get("chance", ())]
-    if_run = [cells[key].auroc for key in reason.get("chance_if_run", ())]
-    missing = if_run and not chance and not any(if_run)
-    chance += [estimate for estimate in if_run if estimate]
-    complete = [estimate for estimate in (*learned, *chance) if estimate]
-    if missing or len(complete) < len(learned) + len(chance):
-        return "open"
-    above, below = complete[: len(learned)], complete[len(learned) :]
-    if all(estimate.low > LEARNED for estimate in above) and all(estimate.high < CHANCE for estimate in below):
-        return "refuted"
-    return "partly true" if any(max(estimate.values) > LEARNED for estimate in below) else "open"
-
-
-def outcomes(study: Study) -> dict[str, str]:
-    """Each reason that the study gave, and what became of it."""
-    cells = cells_of_reasons(study)
-    return {reason["claim"]: outcome_of(reason, cells) for reason in REASONS["reasons"]}
-
-
-def reasons(study: Study) -> list[Block]:
-    """Each reason of the study as a hypothesis, with runs that could have refuted it."""
-    cells = cells_of_reasons(study)
-    rows = []
-    for reason in REASONS["reasons"]:
-        shown = present({label: cells[key].auroc for label, key in reason["shown"].items()})
-        figures = "; ".join(f"{label}: {value:.3f}, {seeds_of(value)}" for label, value in shown.items())
-        names = ", ".join(dict.fromkeys(f"`{cells[reason['shown'][label]].name}`" for label in shown))
-        rows.append([reason["claim"], reason["refuted_if"], figures, outcome_of(reason, cells), names])
-    columns = ["reason given in 2018", "it would be refuted if", "AUROC, mean over seeds", "outcome", "runs"]
-    note = say("reasons.note", learned=f"{LEARNED:g}", chance=f"{CHANCE:g}")
-    return [
-        say("reasons.intro"),
-        Table("reasons-table", "Hypotheses", columns, rows, note, prose=True),
-        *_half_right(present({key: cell.auroc for key, cell in cells.items()})),
-        *_small(study),
-        *_reused(study, cells["reused"].auroc, cells["clean"].auroc),
-    ]
-
-
-def _half_right(estimates: Mapping[str, Estimate]) -> list[str]:
-    """What the learning rate and the noise do to the CNN on raw counts."""
-    sentences = {
-        "reasons.rate": {"low": "raw, 1e-4", "study": "raw, 1e-3", "mended": "clean", "fast": "mended, 1e-2"},
-        "reasons.noise": {
-            "quiet": "raw, quiet", "mended": "mended, quiet", "clean": "clean", "overwritten": "overwritten, quiet",
-        },
-    }  # fmt: skip
-    rates = [estimates[key].value for key in estimates if key.startswith("overwritten, 1e")]
-    words = []
-    for sentence, keys in sentences.items():
-        first = next(iter(keys.values()))
-        if rates and all(key in estimates for key in keys.values()) and estimates[first].low > CHANCE:
-            figures = {name: f"{estimates[key]:.2f}" for name, key in keys.items()}
-            words.append(say(sentence, **{"overwritten": spelled_range(rates), **figures}))
-    return words
-
-
-def _small(study: Study) -> list[str]:
-    """What more images do for a network in order, for equal classes, and for one on raw counts."""
-    runs = {"few": (2000, ()), "many": (20000, ()), "broken": (20000, RESNET_2018)}
-    large = present({name: study.estimate("mocks", "resnet", *cell, "", "short") for name, cell in runs.items()})
-    words = []
-    if len(large) == len(runs):
-        words.append(say("reasons.more", **{name: f"{value:.2f}" for name, value in large.items()}))
-    by_size = count_stuck(study)
-    shares = [stuck / n for stuck, n in by_size.values()]
-    if len(shares) > 1 and shares[-1] < min(shares[:-1]):
-        words.append(say("reasons.small", sizes=spelled_stuck(by_size)))
-    return words
-
-
-def _reused(study: Study, reused: Estimate | None, clean: Estimate | None) -> list[str]:
-    """What the reuse does: it flatters the figure on the validation stamps."""
-    last = {
-        key: [line[-1] for line in column(study.one_of_each_seed("cnn", 2000, defects), "validation_auroc")]
-        for key, defects in (("reused", ("validate_on_train",)), ("held", ()))
-    }
-    if not (reused and clean and all(last.values())):
-        return []
-    figures = {key: f"{np.mean(values):.2f}" for key, values in last.items()}
-    return [say("reasons.reused", **figures, reused_mocks=f"{reused.value:.2f}", mended=f"{clean.value:.2f}")]
-
-
-def seeds_of(estimate: Estimate) -> str:
-    """How many seeds a mean is of; where they lie far apart, how far."""
-    n = len(estimate.values)
-    apart = max(estimate.values) - min(estimate.values) > 0.25
-    return f"{n} seed{'s' if n > 1 else ''}" + (f" from {spelled_range(estimate.values)}" if apart else "")
+    table = Table("our-rates", title, columns, rows, study.say("appendix.as_in_2018"))
+    return [sourced(table, "forensics.py", "*-2000-*-seed1")] if rows else []
 
 
 def bad_image_filter(study: Study) -> list[Block]:
     """Whether leaving out bad images helps: in training, and in the search."""
-    rows, shown = [], {}
+    rows = []
     for name in ("mocks", "pics"):
         for kind, defects in KINDS:
             filtered = study.group("cnn", 2000, defects, "modern", "filtered").runs
@@ -471,30 +284,24 @@ def bad_image_filter(study: Study) -> list[Block]:
             change = in_pairs(name, without, filtered, margin=0.5, alpha=0.025)
             if before and after and change:
                 spelled = f"{change.difference:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
-                shown[kind, name] = (before, after, spelled)
                 rows.append([f"CNN, {kind}, {set_title(name)}", f"{before:.3f}", f"{after:.3f}", spelled])
-    blocks: list[Block] = [say("filter.intro")]
+    blocks: list[Block] = [study.say("appendix.filter")]
     if rows:
         columns = ["run, set", "AUROC, all images", "AUROC, trained without flagged images", "change"]
-        blocks.append(Table("filter-training", "The filter in training", columns, rows, say("filter.note")))
-    calls, flags = _filtered_calls(study)
+        table = Table("filter-training", "The filter in training", columns, rows, study.say("appendix.filter_note"))
+        blocks.append(sourced(table, "forensics.py", "cnn-2000-filtered-*"))
+    calls = _filtered_calls(study)
     if calls:
         rates = "completeness / purity / FPR"
         columns = ["run, set", "flagged lenses / non-lenses", rates, "with flagged stamps not called"]
-        blocks.append(Table("filter-search", "The filter in the search, mended runs, legacy, seed 1", columns, calls))
-        blocks.append(say("filter.outcome", lenses=f"{100 * flags[0]:.0f} %", others=f"{100 * flags[1]:.0f} %"))
-    raw = shown.get(("raw counts", "mocks"))
-    same = [shown[key][2] for name in ("mocks", "pics") if (key := ("class overwritten", name)) in shown]
-    if raw and len(same) == 2 and raw[1].low > CHANCE:
-        figures = {"all": f"{raw[0]:.2f}", "filtered": f"{raw[1]:.2f}"}
-        blocks.append(say("filter.raw", **figures, overwritten=same[0], overwritten_pics=same[1]))
+        table = Table("filter-search", "The filter in the search, mended runs, legacy, seed 1", columns, calls)
+        blocks += [sourced(table, "forensics.py", "*-2000-mended-legacy-seed1"), study.say("appendix.filter_outcome")]
     return blocks
 
 
-def _filtered_calls(study: Study) -> tuple[list[list[str]], list[float]]:
-    """Rates of a search with and without flagged stamps; the shares of lenses and of non-lenses that are flagged."""
+def _filtered_calls(study: Study) -> list[list[str]]:
+    """Rates of a search with and without flagged stamps."""
     calls: list[list[str]] = []
-    shares: list[float] = []
     for run_name in ("resnet-2000-mended-legacy-seed1", "cnn-2000-mended-legacy-seed1"):
         run = study.runs.get(run_name)
         for name in ("mocks", "pics"):
@@ -509,24 +316,13 @@ def _filtered_calls(study: Study) -> tuple[list[list[str]], list[float]]:
                 cells.append(" / ".join(f"{successes / n:.2f}" if n else "-" for successes, n in shown))
             counts_of = f"{int((flagged & values.labels).sum())} / {int((flagged & ~values.labels).sum())}"
             calls.append([f"{MODELS[run.config['model']]}, {set_title(name)}", counts_of, *cells])
-            shares = shares or [float(flagged[kind].mean()) for kind in (values.labels, ~values.labels)]
-    return calls, shares
+    return calls
 
 
 def radial_estimate(study: Study, name: str) -> Estimate | None:
     """AUROC of the logistic regression on radial features; ``None`` where it was not run."""
     scores = study.radial(name)
     return mean_auroc([scores.labels], [scores.scores]) if scores else None
-
-
-def best_networks(study: Study) -> dict[str, float]:
-    """Highest mean AUROC of any mended network, by set."""
-    cells = {run.cell for run in study.planned.values() if not run.defects and not run.data}
-    values = {
-        name: [value.value for cell in cells if (value := study.estimate(name, *cell[:2], (), "", cell[2]))]
-        for name in SETS
-    }
-    return {name: max(areas) for name, areas in values.items() if areas}
 
 
 # Mended runs: model, number of stamps, variant.
@@ -554,24 +350,10 @@ def second_figures(study: Study) -> dict[str, dict[str, Estimate]]:
     return present(rows)
 
 
-def _regression_words(study: Study) -> list[str]:
-    """Whether the regression, which sees no arc, is ahead of the networks."""
-    best = best_networks(study)
-    blind, within = radial_estimate(study, "mocks"), radial_estimate(study, "leak-controlled-cv")
-    if not (blind and within and "leak-controlled" in best):
-        return []
-    key = "caveat.ahead" if blind.value >= best["mocks"] else "caveat.behind"
-    words = [say(key, radial=f"{blind.value:.2f}", network=f"{best['mocks']:.2f}")]
-    if within.value >= best["leak-controlled"]:
-        figures = {"radial_leak": f"{within.value:.2f}", "network_leak": f"{best['leak-controlled']:.2f}"}
-        words.append(say("caveat.within", **figures))
-    return [" ".join([*words, say("caveat.trained")])]
-
-
 def caveat(study: Study) -> list[Block]:
     """The second figure beside each AUROC."""
     rows = second_figures(study)
-    blocks: list[Block] = [say("caveat.text"), *_regression_words(study)]
+    blocks: list[Block] = []
     if rows:
         cells = [
             [label, *(f"{estimates[name]:.3f}" if name in estimates else "-" for name in SETS)]
@@ -581,6 +363,7 @@ def caveat(study: Study) -> list[Block]:
         note = "AUROC, mean over seeds, 95 % interval."
         title = "AUROC where the classes differ by more than lensing, and where not"
         drawn = {label: {set_title(name): value for name, value in row.items()} for label, row in rows.items()}
-        blocks.append(Table("caveat-table", "Each AUROC with its second figure", columns, cells, note))
-        blocks.append(draw_estimates("caveat", title, drawn, "AUROC"))
+        table = Table("caveat-table", "Each AUROC with its second figure", columns, cells, note)
+        blocks.append(sourced(table, "radial.py", "radial, *-mended-*"))
+        blocks.append(sourced(draw_estimates("caveat", title, drawn, "AUROC"), "radial.py", "radial, *-mended-*"))
     return blocks

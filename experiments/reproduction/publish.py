@@ -30,7 +30,10 @@ from lens_common.runs import read_config
 from lens_common.scores.tables import read_provenance, read_scores
 from lens_modern.report.reading import PARAMETERS
 
-EXTRAS = ("probe-*.json", "panels.npz", "radial/scores-*.csv", "radial/scores-*.json", "radial/coefficients.csv")
+EXTRAS = (
+    "probe-*.json", "pixels.json", "panels.npz", "shown.npz", "radial/scores-*.csv", "radial/scores-*.json",
+    "radial/coefficients.csv",
+)  # fmt: skip
 
 
 def publish(study: Path, out: Path) -> str:

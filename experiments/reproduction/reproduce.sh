@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Make the reproduction page.
+# Make the reproduction pages: story.html, reproduction.html, appendix.html, and ledger.json.
 #
-#   bash experiments/reproduction/reproduce.sh          docs/reproduction.html from the runs in results/reproduction, a minute
-#   bash experiments/reproduction/reproduce.sh quick    run a small study first, 20 minutes; its page lies in runs/reproduction-quick
-#   bash experiments/reproduction/reproduce.sh full     run what is left of the whole plan, days; then keep it and make the page
+#   bash experiments/reproduction/reproduce.sh          in docs/, from the runs in results/reproduction, a minute
+#   bash experiments/reproduction/reproduce.sh quick    run a small study first, 20 minutes; its pages lie in runs/reproduction-quick
+#   bash experiments/reproduction/reproduce.sh full     run what is left of the whole plan, days; then keep it and make the pages
 #
 # A study that was stopped goes on where it stopped.
 set -euo pipefail
@@ -15,7 +15,7 @@ export PYTHONPATH=.:common:modern
 case "${1:-}" in
   "") results=results/reproduction page=docs/reproduction.html ;;
   quick)
-    study=runs/reproduction-quick results=runs/reproduction-quick/results page=runs/reproduction-quick/reproduction.html ;;
+    study=runs/reproduction-quick results=runs/reproduction-quick/results page=runs/reproduction-quick/pages/reproduction.html ;;
   full) study=runs/reproduction-full results=results/reproduction page=docs/reproduction.html ;;
   *) echo "reproduce: no profile named $1; choose quick, full or none" >&2; exit 2 ;;
 esac

@@ -3,10 +3,12 @@
 import csv
 import gzip
 import json
+import re
 import tomllib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,15 @@ import numpy as np
 from experiments.reproduction.study import Run, read_plan, runs_of_all
 from lens_common.errors import UserError
 from lens_common.scores.comparison import SeedEquivalence, equivalence_over_seeds
+from lens_modern.report.claims import Ledger, judge, names_in, read_claims
 from lens_modern.report.intervals import Estimate
+from lens_modern.report.measures import Measured
 from lens_modern.report.reading import ScoreSet, StoredRun, check_run, read_run
 from lens_modern.report.sections import Group
 
 HERE = Path(__file__).resolve().parent
 
-_WORDS = tomllib.loads((HERE / "words.toml").read_text())
+WORDS = tomllib.loads((HERE / "words.toml").read_text())
 
 # What was wrong with each run of the study, as its presets have it, and with all of its mistakes together.
 RESNET_2018 = ("class_overwrite", "validate_on_train", "sign_clip", "rate_never_drops")
@@ -45,10 +49,10 @@ def in_pairs(
     return equivalence_over_seeds(sides[0][seeds[0]].labels, before, after, margin, alpha)
 
 
-def say(key: str, **figures: Any) -> str:
-    """A sentence of `words.toml` by ``section.name``, with its figures filled in."""
+def template(key: str) -> str:
+    """A sentence of `words.toml` by ``section.name``, with the names of its figures in braces."""
     section, name = key.split(".")
-    return " ".join(_WORDS[section][name].split()).format(**figures)
+    return re.sub(r"(?<!\n)\n(?!\n|- )", " ", WORDS[section][name].strip())
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +67,44 @@ class Study:
         Those of the plan that are finished.
     stamps : dict of str to dict of str to dict
         Rows of the test sets, by set and id.
-    claims : dict
-        `claims.toml`.
+    logs : dict
+        `logs.toml`.
     """
 
     folder: Path
     planned: dict[str, Run]
     runs: dict[str, StoredRun]
     stamps: dict[str, dict[str, dict[str, str]]]
-    claims: dict[str, Any]
+    logs: dict[str, Any]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Every claim, reason and figure of `claims.toml`, and the few figures that no rule of it can make."""
+        ledger = judge(read_claims(HERE / "claims.toml"), [*self.runs.values()], self.folder)
+        outcomes = [judged.status for judged in ledger.hypotheses if "quote" in judged.entry]
+        figures = {
+            "plan.done": len(self.runs),
+            "plan.planned": len(self.planned),
+            "claims.number": len(ledger.claims),
+            "reasons.number": len(outcomes),
+            **{f"reasons.{kind.split()[0]}": outcomes.count(kind) for kind in ("refuted", "partly true", "open")},
+        }
+        for name, value in figures.items():
+            ledger.figures.add(name, Measured("given", [[float(value)]], digits=0))
+        return ledger
+
+    def say(self, key: str) -> str:
+        """A sentence of `words.toml` by ``section.name``, its figures filled in; empty where it cannot be said.
+
+        A sentence is left out where one of its figures has not been run, and where a claim or reason that
+        `words.toml` names under ``needs`` came out otherwise.
+        """
+        text = template(key)
+        statuses = {judged.entry["key"]: judged.status for judged in (*self.ledger.claims, *self.ledger.hypotheses)}
+        needed = WORDS["needs"].get(key, {})
+        untrue = any(not statuses[name].startswith(status) for name, status in needed.items())
+        missing = any(not self.ledger.figures[name].values for name in names_in(text))
+        return "" if untrue or missing else self.ledger.fill(text)
 
     def group(
         self, model: str, n_stamps: int, defects: tuple[str, ...], framework: str = "", variant: str = ""
@@ -146,7 +179,7 @@ def read_study(folder: Path) -> Study:
     if not runs:
         raise UserError(f"{folder} holds no run of the plan; make reproduce PROFILE=quick runs the study")
     _check_sets(runs)
-    return Study(folder, planned, runs, stamps, tomllib.loads((HERE / "claims.toml").read_text()))
+    return Study(folder, planned, runs, stamps, tomllib.loads((HERE / "logs.toml").read_text()))
 
 
 def _check_place(run: StoredRun, planned: Run) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import runner
+from experiments.reproduction.profile import make_profiles
 from lens_common.errors import UserError
 from lens_common.learning.models import MODELS
 from lens_common.learning.presets import DEFECTS, PRESETS
@@ -81,7 +82,7 @@ def read_plan(path: Path = PLAN) -> dict:
     for table in plan["runs"]:
         asked_and_known: tuple[tuple[list[str], Collection[str]], ...] = (
             (sum(table["defects"], []), DEFECTS),
-            (table.get("sets", []), plan["sets"]),
+            (table.get("sets", []), {**plan["sets"], **plan["mocks"]}),
             ([table["model"]], MODELS),
             (table["frameworks"], runner.SIDES),
             ([table["data"]] if "data" in table else [], plan["mocks"]),
@@ -170,8 +171,11 @@ def prepare_sets(plan: dict, folder: Path, make: bool = True) -> dict[str, Path]
                 key: tuple(v) if isinstance(v, list) else v for key, v in about.get("prior", {}).items()
             }
             prior = replace(POPULATIONS[about.get("population", PRIOR.name)], **changes)
+            whole = folder / "data" / f"{name}-whole" if about.get("azimuthal_average") else folders[name]
             if make:
-                make_mocks(folders[name], about["n_stamps"], about["seed"], prior, verbose=True)
+                make_mocks(whole, about["n_stamps"], about["seed"], prior, verbose=True)
+            if make and whole != folders[name]:
+                make_profiles(whole, folders[name])
         elif named:
             folders[name] = Path(named).resolve()
         else:

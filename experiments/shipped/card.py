@@ -12,13 +12,14 @@ from typing import Any
 
 import jinja2
 
-from experiments.runner import carry_out, out_file
+from experiments.runner import ROOT, carry_out, out_file
 from experiments.shipped.measure import EASY, FALSE_POSITIVE_RATE
 from experiments.shipped.recipes import TRAININGS
 from lens_common.data.quality import THRESHOLDS, describe_filter
 from lens_common.errors import UserError
 from lens_modern.realism.features import FEATURES
 from lens_modern.report.figures import Figure, draw_growth, draw_lines, standalone
+from lens_modern.report.glossary import link_markdown, read_glossary
 from lens_modern.report.intervals import Estimate
 
 PARTS = ("networks", "before", "recipes", "ingredients", "pairs")
@@ -71,7 +72,7 @@ def write_card(results: Path, out: Path) -> Path:
         radius_rows=_bin_rows(networks, "by_einstein_radius"),
         changed_rows=_changed_rows([networks, before]),
     )
-    out.write_text(text)
+    out.write_text(link_markdown(text, read_glossary(ROOT / "docs" / "glossary.md"), "glossary.md"))
     return out
 
 

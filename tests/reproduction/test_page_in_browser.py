@@ -1,6 +1,6 @@
 """The pages as a browser shows them: offline, in light and dark, on a phone, by keyboard, on paper, to axe-core.
 
-Two pages: that of the reproduction, and a small one of `lens-modern report`.  The last tests plant what the checks are
+The three pages of the reproduction, and a small one of `lens-modern report`.  The last tests plant what the checks are
 there to find.
 """
 
@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from lens_modern.cli import main as lens_modern
 
-PAGES = ("reproduction", "report")
+PAGES = ("story", "reproduction", "appendix", "report")
 DESKTOP, PHONE, SMALL_PHONE = 1280, 375, 320
 PAPER = 718  # pixels: A4 at 96 to the inch, less margins of 1 cm
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -46,7 +46,8 @@ def files(reproduction_page, stored_results, tmp_path_factory):
     small = tmp_path_factory.mktemp("report") / "report.html"
     runs = [str(stored_results / f"cnn-2000-mended-{side}-seed1") for side in ("legacy", "modern")]
     assert lens_modern(["report", *runs, "--out", str(small)]) == 0
-    return {"reproduction": reproduction_page, "report": small}
+    made = {name: reproduction_page.with_name(f"{name}.html") for name in ("story", "reproduction", "appendix")}
+    return {**made, "report": small}
 
 
 @pytest.fixture(scope="module")
@@ -169,9 +170,12 @@ def faults(page):
         ("report", DESKTOP, "dark"),
         ("report", PHONE, "light"),
         ("report", PHONE, "dark"),
+        ("story", DESKTOP, "light"),
+        ("story", PHONE, "dark"),
         # The same template and style; more of both takes axe-core longer.
         ("reproduction", DESKTOP, "light"),
         ("reproduction", PHONE, "dark"),
+        ("appendix", DESKTOP, "light"),
     ],
 )
 def test_axe_core_finds_no_serious_fault(browser, files, name, width, scheme):
@@ -222,11 +226,11 @@ def test_a_page_jumps_where_a_reader_wants_little_motion_and_glides_otherwise(op
 # By mouse, and by keyboard.
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "story"])
 def test_every_section_is_a_link_away(opened, name):
     page = opened(name)
     headings = page.locator("main > section > h2").all_text_contents()
-    links = page.locator("nav a")
+    links = page.locator("nav[aria-label=Sections] a")
     assert links.all_text_contents() == headings and len(headings) >= 3
     for heading, link in zip(page.locator("main > section > h2").all(), links.all()):
         page.evaluate("window.scrollTo(0, 0)")
@@ -265,8 +269,8 @@ def test_tab_goes_to_the_skip_link_then_along_the_sections_then_to_each_table(op
 
 
 def test_a_folded_table_opens_by_the_keyboard(browser, files):
-    page, _ = show(browser, files["reproduction"])
-    folded = page.locator("details.table").first
+    page, _ = show(browser, files["appendix"])
+    folded = page.locator("details.table").nth(1)
     rows = folded.locator("tbody tr")
     assert rows.count() > 100 and not rows.first.is_visible()
     folded.locator("summary").focus()
@@ -289,9 +293,10 @@ def test_the_skip_link_goes_past_the_navigation(opened, name):
 
 
 def test_a_wide_table_scrolls_by_the_arrow_keys(opened):
-    page = opened("reproduction", PHONE, "dark")
+    page = opened("appendix", PHONE, "dark")
     narrow = "found => found.map(one => one.scrollWidth <= one.clientWidth)"
-    wide = page.locator(".scroll").nth(page.locator(".scroll").evaluate_all(narrow).index(False))
+    tables = page.locator(".scroll:not(details *)")
+    wide = tables.nth(tables.evaluate_all(narrow).index(False))
     wide.focus()
     before = wide.evaluate("found => found.scrollLeft")
     page.keyboard.press("ArrowRight")

@@ -38,6 +38,8 @@ def finished(tiny_study, tmp_path, helpers):
     (folder / "radial" / "rejected.csv").write_text("id,reason\n")
     (folder / "probe-legacy-pics.json").write_text(json.dumps({"data": {"folder": "/home/somebody/pics"}, "loss": [8]}))
     (folder / "panels.npz").write_bytes(b"arrays")
+    (folder / "shown.npz").write_bytes(b"arrays")
+    (folder / "pixels.json").write_text(json.dumps({"n_stamps": 2, "n_not_finite": 0}))
     return folder
 
 
@@ -58,6 +60,8 @@ def test_only_the_small_files_are_kept(published, helpers):
         "stamps.csv.gz",
         "probe-legacy-pics.json",
         "panels.npz",
+        "shown.npz",
+        "pixels.json",
         "radial/scores-mocks.csv.gz",
         "radial/scores-mocks.json",
         "radial/coefficients.csv",
@@ -181,7 +185,9 @@ def test_the_stored_results_hold_no_path_and_no_other_kind_of_file(stored_result
     assert paths_in(stored_results) == set()
     kinds = {"/".join(["RUN"] * (name.count("/") and not name.startswith("radial/")) + [name.split("/")[-1]])
              for name in contents(stored_results)}  # fmt: skip
-    allowed = {f"RUN/{name}" for name in RUN_FILES} | {"stamps.csv.gz", "panels.npz", "coefficients.csv"}
+    allowed = {f"RUN/{name}" for name in RUN_FILES} | {
+        "stamps.csv.gz", "panels.npz", "shown.npz", "pixels.json", "coefficients.csv"
+    }  # fmt: skip
     odd = {
         kind for kind in kinds - allowed if not re.fullmatch(r"probe-[\w-]+\.json|scores-[\w-]+\.(csv\.gz|json)", kind)
     }
@@ -191,6 +197,8 @@ def test_the_stored_results_hold_no_path_and_no_other_kind_of_file(stored_result
 def test_no_stored_picture_is_of_the_pics_mocks(stored_results, pics_mocks):
     with np.load(stored_results / "panels.npz", allow_pickle=False) as arrays:
         shown = arrays["stamp"].astype(float)
+    with np.load(stored_results / "shown.npz", allow_pickle=False) as arrays:
+        shown = np.concatenate([shown, *(arrays[kind].astype(float) for kind in ("lenses", "others"))])
     theirs = load_stamps(str(pics_mocks)).pixels[:, 0].astype(float)
     assert len(theirs) >= 100 and shown.shape[1:] == theirs.shape[1:]
     # The same stamp would agree to the eleven bits of float16.

@@ -84,7 +84,7 @@ def test_the_full_profile_has_the_runs_counted_by_hand():
         ("cnn", 2000, ""): 54,
         ("cnn", 200, ""): 16,
         ("cnn", 20000, ""): 16,
-        **{("cnn", 2000, variant): 9 for variant in ("rate1e-4", "rate1e-2", "quiet", "filtered")},
+        **{("cnn", 2000, variant): 9 for variant in ("rate1e-4", "rate1e-2", "quiet", "profile", "filtered")},
         # As in 2018 and mended, one seed of legacy and three of modern; four more sets of defects at full length.
         ("resnet", 2000, ""): 2 + 6 + 4,
         ("resnet", 2000, "short"): 10 * 3,

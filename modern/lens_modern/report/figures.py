@@ -81,6 +81,8 @@ class Figure:
         The numbers, for CSV.
     note : str
         Below the drawing; Markdown.
+    source : str
+        Data, script and command behind it; Markdown.
     """
 
     key: str
@@ -89,10 +91,11 @@ class Figure:
     svg: str
     rows: list[dict[str, Any]]
     note: str = ""
+    source: str = ""
 
 
 @contextmanager
-def _drawing(height: float = HEIGHT, width: float = WIDTH) -> Iterator[Any]:
+def drawing(height: float = HEIGHT, width: float = WIDTH) -> Iterator[Any]:
     """Lend the axes of a figure in the look of a report."""
     with matplotlib.rc_context(LOOK):
         yield Canvas(figsize=(width, height), layout="constrained").subplots()
@@ -121,6 +124,7 @@ def to_svg(canvas: Canvas, key: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)  # of its pixels: two equal pictures would share it
     text = re.sub(r'\bid="', f'id="{key}-', text)
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{key}-", text)
     text = re.sub(
@@ -162,7 +166,7 @@ def draw_roc(key: str, title: str, curves: Mapping[str, Any], logarithmic: bool)
         Whether the axis of the false positive rate is; it then begins at one false positive.
     """
     rows: list[dict[str, Any]] = []
-    with _drawing() as axes:
+    with drawing() as axes:
         left = min(1 / max(min(int((~values.labels).sum()) for values in curves.values()), 1), 0.2)
         grid = np.geomspace(left, 1, 80) if logarithmic else np.linspace(0, 1, 81)
         for i, (name, values) in enumerate(curves.items()):
@@ -203,7 +207,7 @@ def draw_score_pairs(key: str, title: str, first: Any, second: Any, names: Seque
     largest = score_agreement(first.scores, second.scores, 0.5)["largest_score_difference"]
     n_stamps, step = len(first.ids), -(-len(first.ids) // MOST_POINTS)
     stamp_ids, labels, scores = first.ids[::step], first.labels[::step], (first.scores[::step], second.scores[::step])
-    with _drawing(WIDTH * 0.9, WIDTH) as axes:
+    with drawing(WIDTH * 0.9, WIDTH) as axes:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         for label, colour, marker, what in ((False, SERIES[1], "x", "non-lens"), (True, SERIES[0], "o", "lens")):
             rows = labels == label
@@ -227,7 +231,7 @@ def draw_score_pairs(key: str, title: str, first: Any, second: Any, names: Seque
 def draw_calibration(key: str, title: str, curves: Mapping[str, Any]) -> Figure:
     """Share of lenses among the stamps of like score, in ten bins of equal width."""
     table: list[dict[str, Any]] = []
-    with _drawing() as axes:
+    with drawing() as axes:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="calibrated")
         for i, (name, values) in enumerate(curves.items()):
             rows: list[dict[str, Any]] = [
@@ -271,7 +275,7 @@ def draw_completeness(
     """Completeness of the lenses of each bin of a parameter, at each run's own threshold, with counts."""
     units = {"einstein_radius": "Einstein radius [arcsec]", "snr": "S/N of the source, all pixels"}
     table: list[dict[str, Any]] = []
-    with _drawing() as axes:
+    with drawing() as axes:
         for i, ((name, values), threshold) in enumerate(zip(curves.items(), thresholds)):
             column, is_called = values.parameters[parameter], values.scores > threshold
             bins = [(low, high, values.labels & (column >= low) & (column < high)) for low, high in pairwise(edges)]
@@ -330,7 +334,7 @@ def _errors(
 def draw_histories(key: str, title: str, groups: Mapping[str, Sequence[Any]], column: str, label: str) -> Figure:
     """A number of the training history against the epoch: mean over the seeds, band from lowest to highest."""
     table: list[dict[str, Any]] = []
-    with _drawing() as axes:
+    with drawing() as axes:
         for i, (name, runs) in enumerate(groups.items()):
             columns = [[row.get(column) for row in run.history] for run in runs]
             length = min(map(len, columns))
@@ -374,7 +378,7 @@ def draw_estimates(
     """
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     table: list[dict[str, Any]] = []
-    with _drawing(0.9 + 0.3 * len(rows) + 0.18 * len(series)) as axes:
+    with drawing(0.9 + 0.3 * len(rows) + 0.18 * len(series)) as axes:
         for j, (name, row) in enumerate(rows.items()):
             for kind, found in row.items():
                 i = series.index(kind)
@@ -400,7 +404,7 @@ def draw_estimates(
 def draw_growth(key: str, title: str, lines: Mapping[str, Mapping[int, Estimate]], label: str) -> Figure:
     """A number against the number of stamps, logarithmic: mean, interval over seeds and stamps."""
     table: list[dict[str, Any]] = []
-    with _drawing(HEIGHT + 0.17 * len(lines)) as axes:
+    with drawing(HEIGHT + 0.17 * len(lines)) as axes:
         for i, (name, points) in enumerate(lines.items()):
             sizes = sorted(points)
             band = [[getattr(points[size], part) for size in sizes] for part in ("value", "low", "high")]
@@ -428,7 +432,7 @@ def draw_lines(
     `limits` go to the axes.
     """
     table: list[dict[str, Any]] = []
-    with _drawing() as axes:
+    with drawing() as axes:
         for i, (name, points) in enumerate(lines.items()):
             axes.plot(
                 *zip(*points), color=SERIES[i % len(SERIES)], marker=MARKERS[i % len(MARKERS)], markersize=3.5,
@@ -464,7 +468,7 @@ def draw_histograms(key: str, title: str, values: Mapping[str, np.ndarray], labe
         for name in values
         for n, (a, b) in zip(counts[name], pairwise(edges))
     ]
-    with _drawing(2.2, 3.2) as axes:
+    with drawing(2.2, 3.2) as axes:
         rows = [row for row in table if row["set"] == first]
         _errors(axes, list((edges[:-1] + edges[1:]) / 2), rows, 0, f"{first} ({len(counted)})", linestyle="none")
         axes.stairs(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import binomtest, t
+from scipy.stats import binomtest, norm, t
 
 from lens_common.scores.metrics import auroc, auroc_interval, component_variance, spell_interval, structural_components
 
@@ -30,12 +30,23 @@ class Share:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its interval; `values` holds that of each seed."""
+    """A mean over seeds with its interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+    values : tuple of float
+        That of each seed.
+    standard_error, degrees : float
+        For a test: of the mean, and the degrees of freedom of Student's t; NaN and infinity where none is defined.
+    """
 
     value: float
     low: float
     high: float
     values: tuple[float, ...] = field(default=())
+    standard_error: float = math.nan
+    degrees: float = math.inf
 
     def row(self) -> dict[str, float]:
         """For a table."""
@@ -107,7 +118,8 @@ def mean_auroc(labels: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Es
     """
     values = tuple(auroc(a, b) for a, b in zip(labels, scores))
     if len(values) == 1:
-        return Estimate(values[0], *auroc_interval(labels[0], scores[0]), values)
+        low, high = auroc_interval(labels[0], scores[0])
+        return Estimate(values[0], low, high, values, (high - low) / 2 / float(norm.ppf(0.5 + LEVEL / 2)))
     several = all(1 < a.sum() < len(a) - 1 for a in labels)
     variances = [component_variance(*structural_components(a, b)) for a, b in zip(labels, scores) if several]
     of_stamps = float(np.mean(variances)) if several else math.nan
@@ -115,9 +127,12 @@ def mean_auroc(labels: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Es
     total = of_stamps + of_seeds
     if not total > 0:
         ends = [auroc_interval(a, b) for a, b in zip(labels, scores)]
-        return Estimate(float(np.mean(values)), min(low for low, _ in ends), max(high for _, high in ends), values)
+        low, high = min(low for low, _ in ends), max(high for _, high in ends)
+        error = (high - low) / 2 / float(norm.ppf(0.5 + LEVEL / 2))
+        return Estimate(float(np.mean(values)), low, high, values, error)
     # Welch and Satterthwaite: the stamps' part is known about as well as there are stamps.
     degrees = total**2 / max(of_seeds**2 / (len(values) - 1) + of_stamps**2 / len(labels[0]), 1e-300)
-    half = float(t.ppf(0.5 + LEVEL / 2, max(degrees, 1))) * np.sqrt(total)
+    degrees, error = max(degrees, 1.0), float(np.sqrt(total))
+    half = float(t.ppf(0.5 + LEVEL / 2, degrees)) * error
     mean = float(np.mean(values))
-    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), values)
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), values, error, degrees)

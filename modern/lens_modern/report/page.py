@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Table:
         The cells are sentences: on a phone each row becomes a list of its cells.
     folded : bool
         Shown when asked for: long, and for looking things up.
+    source : str
+        Data, script and command behind it; Markdown.
     """
 
     key: str
@@ -55,6 +57,7 @@ class Table:
     note: str = ""
     prose: bool = False
     folded: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Panels:
     title: str
     panels: Sequence[Panel]
     note: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,15 +107,21 @@ class Report:
     sections : list of Section
     data : dict
         For the JSON, beside tables and figures.
+    opening : Figure, optional
+        Stands before everything else.
+    pages : dict of str to str
+        Title of each page that belongs to this one, by its address.
     """
 
     title: str
     lead: str
     sections: Sequence[Section]
     data: dict[str, Any] = field(default_factory=dict)
+    opening: Figure | None = None
+    pages: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(report: Report, path: Path) -> list[Path]:
+def write_report(report: Report, path: Path, forms: Sequence[str] = (".html", ".md", ".json")) -> list[Path]:
     """Write PATH.html, and beside it .md and .json.
 
     Parameters
@@ -119,6 +129,8 @@ def write_report(report: Report, path: Path) -> list[Path]:
     report : Report
     path : Path
         Ends in ``.html``.
+    forms : sequence of str
+        Which of the three.
 
     Returns
     -------
@@ -130,12 +142,13 @@ def write_report(report: Report, path: Path) -> list[Path]:
     UserError
         If the page would be larger than 5 MB.
     """
-    page = _writable(to_html(report))
-    if len(page.encode()) > LARGEST_BYTES:
-        raise UserError(f"the page would take {len(page.encode()) / 1e6:.1f} MB of the 5 it may; report of fewer runs")
+    makers = {".html": to_html, ".md": to_markdown, ".json": to_json}
+    texts = {suffix: _writable(makers[suffix](report)) for suffix in forms}
+    n_bytes = len(texts.get(".html", "").encode())
+    if n_bytes > LARGEST_BYTES:
+        raise UserError(f"the page would take {n_bytes / 1e6:.1f} MB of the 5 it may; report of fewer runs")
     path.parent.mkdir(parents=True, exist_ok=True)
-    forms = {".html": page, ".md": _writable(to_markdown(report)), ".json": to_json(report)}
-    for suffix, text in forms.items():
+    for suffix, text in texts.items():
         with replacing(path.with_suffix(suffix)) as file:
             file.write(text)
     return [path.with_suffix(suffix) for suffix in forms]
@@ -186,8 +199,11 @@ def _rounded(value: Any) -> Any:
 
 
 def to_markdown(report: Report) -> str:
-    """The same in Markdown; a figure is told in words."""
-    lines = [f"# {plain(report.title)}", "", report.lead, ""]
+    """The same in Markdown, without drawings: a figure is named, and its numbers are in the JSON."""
+    lines = [f"# {plain(report.title)}", ""]
+    if report.pages:
+        lines += [" · ".join(f"[{title}]({address})" for address, title in report.pages.items()), ""]
+    lines += [report.lead, ""]
     for section in report.sections:
         lines += _markdown_section(section, 2)
     return "\n".join(lines).rstrip() + "\n"
@@ -201,11 +217,16 @@ def _markdown_section(section: Section, level: int) -> list[str]:
             rows = [block.columns, *block.rows]
             cells = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
             lines += [cells[0], "|" + "---|" * len(block.columns), *cells[1:], ""]
-            lines += [block.note, ""] if block.note else []
+            lines += [part for text in (block.note, block.source) if text for part in (text, "")]
         elif isinstance(block, Figure):
-            lines += [f"**{block.title}.** {plain(block.alt)}", ""]
+            lines += [
+                f"**Figure: {block.title}.** Its numbers: `figures.{block.key}` in the JSON beside this page.",
+                "",
+            ]
+            lines += [part for text in (block.note, block.source) if text for part in (text, "")]
         elif isinstance(block, Panels):
             lines += [f"**{block.title}**", ""] + ([block.note, ""] if block.note else [])
+            lines += [block.source, ""] if block.source else []
             lines += [*(f"- {panel.title}" for panel in block.panels), ""]
         else:
             lines += [block, ""]
@@ -218,8 +239,9 @@ def to_json(report: Report) -> str:
     """All numbers of the page, by the keys of its tables and figures."""
     found: dict[str, Any] = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "title": report.title}
     found |= {"verdict": report.lead, **report.data, "tables": {}, "figures": {}}
-    for section in walk(report.sections):
-        for block in section.blocks:
+    opening = [report.opening] if report.opening else []
+    for blocks in (opening, *(section.blocks for section in walk(report.sections))):
+        for block in blocks:
             if isinstance(block, Table):
                 rows = [dict(zip(block.columns, row)) for row in block.rows]
                 found["tables"][block.key] = {"title": block.title, "rows": rows}

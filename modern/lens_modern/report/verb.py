@@ -11,6 +11,8 @@ from lens_common.cli.options import add_margin
 from lens_common.cli.outputs import add_out
 from lens_common.errors import UserError
 
+from .claims import Ledger, judge, ledger_data, read_claims
+from .claims import sections as sections_of_claims
 from .gallery import stamps_with_scores
 from .markdown import plain
 from .page import Report, Section, write_report
@@ -38,6 +40,9 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """Add ``report`` to the command line."""
     parser = verb("report", "write one page about some runs", "runs/legacy runs/modern --out report.html", report)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories of finished trainings")
+    parser.add_argument(
+        "--claims", metavar="TOML", help="claims, figures and rules to judge the runs by; docs/claims.md explains them"
+    )
     add_out(parser, "the page; .md and .json are written beside it", [".html"], [".md", ".json"])
     add_margin(parser)
 
@@ -50,11 +55,22 @@ def report(backend: ModuleType, options: argparse.Namespace) -> None:
     paths: dict[Path, Path] = {}
     for path in map(Path, options.runs):
         paths.setdefault(path.resolve(), path)
+    content = read_claims(Path(options.claims)) if options.claims else None
     runs, left_out = read_runs(paths.values())
     for reason in left_out.values():
         print(f"lens-modern: set aside: {reason}", file=sys.stderr)
-    written = write_report(compose(runs, left_out, options.margin), out)
+    page = compose(runs, left_out, options.margin)
+    if content is not None:
+        page = with_claims(page, judge(content, runs, Path(options.claims).parent))
+    written = write_report(page, out)
     print(f"{len(runs)} runs, {len(left_out)} set aside: {', '.join(map(str, written))}")
+
+
+def with_claims(page: Report, ledger: Ledger) -> Report:
+    """A report that opens with claims and what came of them."""
+    sections = [*sections_of_claims(ledger), *page.sections]
+    data = {**page.data, "ledger": ledger_data(ledger)}
+    return replace(page, title=ledger.title, lead=ledger.lead or page.lead, sections=sections, data=data)
 
 
 def compose(runs: list[StoredRun], left_out: dict[str, str], margin: float) -> Report:
