@@ -481,3 +481,11 @@ def test_no_sentence_holds_a_measured_number_by_itself():
     for name, text in sentences().items():
         outside = re.sub(r"\{[^{}]*\}|`[^`]*`|arXiv:\S+", " ", text)
         assert set(re.findall(r"\d+(?:\.\d+)+", outside)) <= SETTINGS, name
+
+
+def test_figures_of_the_shipped_networks_are_those_that_were_measured():
+    networks = json.loads((ROOT / "results/models/networks.json").read_text())["networks"]
+    pairs = json.loads((ROOT / "results/models/pairs.json").read_text())["networks"]
+    figures = tomllib.loads((ROOT / "experiments/reproduction/claims.toml").read_text())["figures"]
+    assert figures["shipped.leak"]["value"] == round(networks["resnet"]["sets"]["leak-controlled"]["auroc"], 3)
+    assert figures["shipped.pairs"]["value"] == round(pairs["resnet"][0]["outranks"], 3)
