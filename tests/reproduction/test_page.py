@@ -277,6 +277,16 @@ def test_every_claim_has_a_row_with_its_status_rule_and_runs(numbers, ledger, st
         assert bool(row["rule"]) == bool(entry["tests"]) == bool(entry["tests"] and entry["runs"]), entry["key"]
 
 
+def test_the_readme_counts_what_the_ledger_holds(ledger):
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    outcomes = [entry["status"] for entry in ledger["hypotheses"] if "quote" in entry]
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
+    refuted, partly, still_open = (words[outcomes.count(kind)] for kind in ("refuted", "partly true", "open"))
+    n_runs = ledger["figures"]["plan.done"]["text"]
+    assert f"sets {len(ledger['claims'])} claims and {len(outcomes)} reasons of 2018 against {n_runs} runs" in readme
+    assert f"{refuted} are refuted, {partly} half right, {still_open} is open" in readme
+
+
 def test_claims_that_no_run_can_settle_say_why(ledger):
     for entry in ledger["claims"]:
         assert entry["tests"] or len(entry["cause"].split()) > 4, entry["key"]
