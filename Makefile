@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 LEGACY := .venv-legacy/bin
 MODERN := .venv-modern/bin
+PAGE_TOOLS := lab/page/node_modules/.package-lock.json
+NPM = PATH="$(CURDIR)/$(MODERN):$$PATH" npm --prefix lab/page
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
@@ -42,9 +44,15 @@ weights: setup  ## train, measure and describe the shipped networks, five hours 
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
 	@$(MODERN)/python -m experiments agreement.agreement
 
-docs: setup  ## make docs/differences.md, faithfulness.md and picture.png anew from the sources and the stored results
+docs: setup $(PAGE_TOOLS)  ## make docs/differences.md, faithfulness.md, picture.png and lab.html anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
 	@$(MODERN)/python -m docs.picture
+	@$(MODERN)/python -m docs.lab
+
+# What bundles and checks lab/page, as its lock has it; node and npm come with .venv-modern.
+$(PAGE_TOOLS): lab/page/package-lock.json
+	@$(NPM) ci --silent
+	@touch $@
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build
@@ -52,7 +60,7 @@ image:  ## build the image lens-legacy with Docker or Podman
 image-test: setup image  ## run the image as a stranger would: hardened, with bad inputs, stopped and continued
 	@bash tests/image.sh
 
-lint: setup  ## check style, format, types (in both interpreters), the walls, the Dockerfile and environment.yml
+lint: setup $(PAGE_TOOLS)  ## check style, format, types (in both interpreters), the walls, lab/page, the Dockerfile and environment.yml
 	@bash -c 'failed=0; \
 	  step() { echo "lint: $$*"; "$$@" || failed=1; }; \
 	  export PYTHONPATH=common:legacy:modern; \
@@ -61,14 +69,17 @@ lint: setup  ## check style, format, types (in both interpreters), the walls, th
 	  step $(LEGACY)/mypy common/lens_common legacy/lens_legacy; \
 	  step $(MODERN)/mypy common/lens_common modern/lens_modern experiments bench docs; \
 	  step $(MODERN)/lint-imports --no-logo; \
+	  export PATH="$(CURDIR)/$(MODERN):$$PATH"; \
+	  step npm --prefix lab/page run --silent lint; \
 	  step $(MODERN)/hadolint Dockerfile; \
 	  step $(MODERN)/python requirements/check_environment.py; \
 	  if [ $$failed = 1 ]; then echo "lint: failed" >&2; exit 1; fi; echo "lint: all is well"'
 
-format: setup  ## let ruff format the code and sort the imports
-	@echo "format: ruff rewrites what it may"
+format: setup $(PAGE_TOOLS)  ## let ruff and biome format the code and sort the imports
+	@echo "format: ruff and biome rewrite what they may"
 	@$(MODERN)/ruff check --fix --exit-zero --quiet .
 	@$(MODERN)/ruff format .
+	@$(NPM) run --silent format
 
 lock:  ## remake requirements/*.txt from requirements/*.in (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: install it with \`pip install uv\`." >&2; exit 2; }
@@ -85,5 +96,5 @@ audit:  ## look up known weaknesses of the locked packages (needs a network)
 
 clean:  ## remove the virtual environments, caches and build leftovers; runs/ stays
 	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, caches and build leftovers; runs/ stays"
-	@rm -rf .venv-legacy .venv-modern .conda-py38 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
+	@rm -rf .venv-legacy .venv-modern .conda-py38 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache lab/page/node_modules
 	@find common legacy modern experiments bench docs tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ os.environ.setdefault("LENS_CACHE", str(Path(__file__).parents[1] / ".cache" / "
 IN_CI = bool(os.environ.get("CI"))
 # What the interpreter under test must offer.
 FRAMEWORKS = ("theano", "lasagne", "keras") if sys.version_info < (3, 9) else ("torch",)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_sessionstart(session):
@@ -45,3 +47,23 @@ def pics_mocks():
     if not Path(folder).is_dir():
         pytest.fail(f"LENS_PICS_MOCKS={folder} is not a folder: correct it or unset it")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium without a network; in the modern interpreter only."""
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        sentence = f"none of {', '.join(BROWSERS)} is here: install one, for example `apt-get install chromium`"
+        if IN_CI:
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    with sync_playwright() as playwright:
+        # A container runs it as root and has little shared memory.
+        launched = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        yield launched
+        launched.close()

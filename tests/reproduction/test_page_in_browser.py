@@ -7,37 +7,16 @@ there to find.
 import base64
 import csv
 import io
-import os
 import re
-import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from lens_modern.cli import main as lens_modern
 
 PAGES = ("story", "reproduction", "appendix", "report")
 DESKTOP, PHONE, SMALL_PHONE = 1280, 375, 320
 PAPER = 718  # pixels: A4 at 96 to the inch, less margins of 1 cm
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        sentence = f"none of {', '.join(BROWSERS)} is here: install one, for example `apt-get install chromium`"
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    with sync_playwright() as playwright:
-        # A container runs it as root and has little shared memory.
-        launched = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
