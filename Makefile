@@ -96,5 +96,5 @@ audit:  ## look up known weaknesses of the locked packages (needs a network)
 
 clean:  ## remove the virtual environments, caches and build leftovers; runs/ stays
 	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, .tools, dist, caches and build leftovers; runs/ stays"
-	@rm -rf .venv-legacy .venv-modern .conda-py38 .tools dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
+	@rm -rf .venv-legacy .venv-modern* .conda-py38 .tools dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
 	@find common legacy modern experiments bench docs tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +
