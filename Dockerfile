@@ -2,7 +2,7 @@
 # the virtual environment installs. `make image` builds it, `make image-test` tries it; README.md says how to run it.
 ARG BASE_IMAGE=python:3.8.20-slim-bookworm
 # hadolint ignore=DL3006
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS compiler
 
 # Theano compiles C++ when it runs. Nothing compiles C, links statically, optimises at link time or uses a sanitizer:
 # without what only those need, the layer is half as large.
@@ -13,27 +13,33 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /usr/bin/*-lto-dump-* \
         /usr/lib/gcc/*/*/cc1 /usr/lib/gcc/*/*/lto1 /usr/lib/gcc/*/*/lib*san* /usr/lib/gcc/*/*/libstdc++*.a \
         /usr/lib/*/lib[altu]*san.so* /usr/lib/*/libc.a /usr/lib/*/libm-*.a /usr/lib/*/libmvec.a
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
+# Wheels of all that the image holds, made with the build tools of the lock, which stay here.
 # Both secrets are optional, and nothing of them stays. The pip.conf of a machine with certificates of its own says
 # `cert = /run/secrets/ca.crt`.
-COPY requirements/build.txt requirements/legacy.txt /usr/local/share/lens-twins/
-ENV PIP_CONFIG_FILE=/run/secrets/pip.conf PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+FROM compiler AS wheels
+COPY requirements/build.txt requirements/legacy.txt /lock/
+ENV PIP_CONFIG_FILE=/run/secrets/pip.conf
 RUN --mount=type=secret,id=pip.conf,required=false --mount=type=secret,id=ca.crt,required=false \
-    pip install --no-cache-dir --no-deps --require-hashes \
-        -r /usr/local/share/lens-twins/build.txt
+    pip install --no-cache-dir --no-deps --require-hashes -r /lock/build.txt \
+    && pip wheel --no-cache-dir --no-deps --require-hashes --no-build-isolation --wheel-dir /wheels -r /lock/legacy.txt
+COPY LICENSE /own/
+COPY common /own/common
+COPY legacy /own/legacy
+RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /own/wheels /own/common /own/legacy
+
+FROM compiler
 # The packages' own tests go; astropy imports its own.
-RUN --mount=type=secret,id=pip.conf,required=false --mount=type=secret,id=ca.crt,required=false \
-    pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation \
-        -r /usr/local/share/lens-twins/legacy.txt \
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-deps --no-index /wheels/*.whl \
     && find /usr/local/lib/python3.8/site-packages/numpy /usr/local/lib/python3.8/site-packages/scipy \
         /usr/local/lib/python3.8/site-packages/sklearn /usr/local/lib/python3.8/site-packages/matplotlib \
         -type d -name tests -prune -exec rm -rf {} +
-
-COPY common /usr/local/share/lens-twins/common
-COPY legacy /usr/local/share/lens-twins/legacy
-RUN pip install --no-cache-dir --no-deps --no-build-isolation \
-        /usr/local/share/lens-twins/common /usr/local/share/lens-twins/legacy \
-    && mkdir -m 1777 /out
+RUN --mount=type=bind,from=wheels,source=/own,target=/own \
+    pip install --no-cache-dir --no-deps --no-index /own/wheels/*.whl \
+    && mkdir -m 1777 /out \
+    && install -D -m 644 /own/LICENSE /usr/local/share/licenses/lens-twins/LICENSE
 
 # Compiled modules are found again only with the hash seed they were made with. /dev/shm can be written in every
 # container, and matplotlib must write to be imported.
@@ -52,6 +58,12 @@ RUN LENS_CACHE=/tmp/cache LENS_VOLUME='' lens-legacy train --model cnn --mocks 6
     && mv /tmp/lens-twins-0/theano/slot-0/warm /usr/local/lib/lens-twins/theano \
     && chmod -R a+rX /usr/local/lib/lens-twins \
     && rm -rf /tmp/cache /tmp/cnn /tmp/resnet /tmp/lens-twins-0
+
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title="lens-legacy" \
+      org.opencontainers.image.description="The strong-lens networks of 2018 on their own stack: Lasagne and Keras on Theano" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="MIT"
 
 WORKDIR /out
 USER 1000:1000

@@ -4,10 +4,10 @@ LEGACY := .venv-legacy/bin
 MODERN := .venv-modern/bin
 PAGE_TOOLS := lab/page/node_modules/.package-lock.json
 NPM = PATH="$(CURDIR)/$(MODERN):$$PATH" npm --prefix lab/page
-UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
+UV_LOCK = ../$(MODERN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough endurance reliability reproduce weights agreement image image-test bench docs lint format lock audit clean
+.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs lint format lock audit dist clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -18,11 +18,20 @@ setup:  ## build .venv-legacy (Python 3.8) and .venv-modern (Python >= 3.11) whe
 demo: setup  ## train both networks in both frameworks on the same mocks; ends with one page, runs/demo/report.html
 	@$(MODERN)/python -m experiments demo
 
-test: setup  ## run every test in both interpreters
-	@bash tests/run.sh
+test: setup  ## run every test in both interpreters; SIDE=modern PYTHON=3.13: those of one side, in another Python
+	@$(if $(PYTHON),bash requirements/setup.sh modern-$(PYTHON))
+	@LENS_SIDE=$(SIDE) LENS_PYTHON=$(PYTHON) bash tests/run.sh
 
-thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 stamps through every format; ten minutes
-	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
+check: setup  ## lint, and the tests that name what changed since main; before every commit
+	@$(MAKE) --no-print-directory lint
+	@LENS_ONLY="$$($(MODERN)/python tests/changed.py)" bash tests/run.sh
+
+thorough: setup  ## what takes minutes: ResNets trained afresh, an interpreter from a mirror, 10,000 malformed files, 100,000 stamps
+	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py \
+	  tests/modern/test_interpreters.py tests/agreement
+
+dist: setup  ## build wheels and sdists of the three distributions into dist/
+	@bash requirements/dist.sh
 
 endurance: setup  ## 100,000 malformed files and 100 kills in each interpreter, hours; counts go to results/endurance
 	@mkdir -p results/endurance
@@ -60,7 +69,7 @@ image:  ## build the image lens-legacy with Docker or Podman
 image-test: setup image  ## run the image as a stranger would: hardened, with bad inputs, stopped and continued
 	@bash tests/image.sh
 
-lint: setup $(PAGE_TOOLS)  ## check style, format, types (in both interpreters), the walls, lab/page, the Dockerfile and environment.yml
+lint: setup $(PAGE_TOOLS)  ## check style, format, types (in both interpreters), walls, lab/page, Dockerfile, compose, workflow, environment.yml
 	@bash -c 'failed=0; \
 	  step() { echo "lint: $$*"; "$$@" || failed=1; }; \
 	  export PYTHONPATH=common:legacy:modern; \
@@ -72,6 +81,9 @@ lint: setup $(PAGE_TOOLS)  ## check style, format, types (in both interpreters),
 	  export PATH="$(CURDIR)/$(MODERN):$$PATH"; \
 	  step npm --prefix lab/page run --silent lint; \
 	  step $(MODERN)/hadolint Dockerfile; \
+	  step $(MODERN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml; \
+	  step $(MODERN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml; \
+	  step $(MODERN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff; \
 	  step $(MODERN)/python requirements/check_environment.py; \
 	  if [ $$failed = 1 ]; then echo "lint: failed" >&2; exit 1; fi; echo "lint: all is well"'
 
@@ -81,8 +93,7 @@ format: setup $(PAGE_TOOLS)  ## let ruff and biome format the code and sort the 
 	@$(MODERN)/ruff format .
 	@$(NPM) run --silent format
 
-lock:  ## remake requirements/*.txt from requirements/*.in (needs uv)
-	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: install it with \`pip install uv\`." >&2; exit 2; }
+lock: setup  ## remake requirements/*.txt from requirements/*.in
 	@echo "lock: legacy.txt, legacy-test.txt, build.txt (Python 3.8), modern.txt (Python 3.11), all with hashes"
 	@cd requirements && $(UV_LOCK) --python-version 3.8 --generate-hashes --override overrides.txt legacy.in -o legacy.txt
 	@# Without the packages that legacy.txt holds: both files are installed together.
@@ -95,6 +106,6 @@ audit:  ## look up known weaknesses of the locked packages (needs a network)
 	@bash requirements/audit.sh
 
 clean:  ## remove the virtual environments, caches and build leftovers; runs/ stays
-	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, caches and build leftovers; runs/ stays"
-	@rm -rf .venv-legacy .venv-modern .conda-py38 .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache lab/page/node_modules
+	@echo "clean: removing .venv-legacy, .venv-modern, .conda-py38, .tools, dist, caches and build leftovers; runs/ stays"
+	@rm -rf .venv-legacy .venv-modern* .conda-py38 .tools dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache lab/page/node_modules
 	@find common legacy modern experiments bench docs tests \( -name __pycache__ -o -name '*.egg-info' -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +

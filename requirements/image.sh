@@ -99,6 +99,7 @@ build() {
   # Podman needs no daemon and, in a chroot, no runtime to build.
   if [ "$engine" = podman ]; then isolation=(--isolation chroot); fi
   DOCKER_BUILDKIT=1 "$engine" build "${isolation[@]}" --build-arg BASE_IMAGE="$base" \
+    --build-arg VERSION="$(sed -n 's/^__version__ = "\(.*\)"/\1/p' common/lens_common/_version.py)" \
     --secret id=pip.conf,src="$work/pip.conf" --secret id=ca.crt,src="$work/ca.crt" -t "$IMAGE" .
   say "$IMAGE from $base, $(("$("$engine" image inspect --format '{{.Size}}' "$IMAGE")" / 1000000)) MB, built in $((SECONDS - start)) s"
 }

@@ -2,11 +2,12 @@
 # Build the two virtual environments from the locks beside this file.
 #
 #   bash requirements/setup.sh legacy modern          build what is missing or outdated
+#   bash requirements/setup.sh modern-3.13            the same for another Python, in .venv-modern-3.13
 #   bash requirements/setup.sh check legacy modern    only look: print the interpreters found
 #
 # A Python is found by running it: `python3.8` on the PATH may be a shim that only fails.
-# LENS_PYTHON38 and LENS_PYTHON311 name one instead. Exit code 2: something is missing, one
-# sentence on stderr says what and how to get it.
+# LENS_PYTHON38 and LENS_PYTHON311 name one instead. Where there is none, uv brings one to .tools/, without root.
+# Exit code 2: something is missing, one sentence on stderr says what and how to get it.
 set -euo pipefail
 
 here="${BASH_SOURCE[0]%/*}"
@@ -34,6 +35,7 @@ probe() {
   case "$2" in
     legacy) [ "$minor" -eq 8 ] ;;
     modern) [ "$minor" -ge 11 ] ;;
+    modern-3.*) [ "$minor" = "${2#modern-3.}" ] ;;
   esac
 }
 
@@ -45,6 +47,7 @@ candidates() {
     # 3.11 first: the pins were made for it.
     modern) names="python3.11 python3.12 python3.13 python3.14 python3"
             versions="3.11 3.12 3.13 3.14"; request=">=3.11" ;;
+    modern-*) names="python${1#modern-}"; versions="${1#modern-}"; request="$versions" ;;
   esac
   for name in $names; do
     if have "$name"; then echo "$name"; fi
@@ -60,15 +63,61 @@ candidates() {
     done
   done
   if have uv; then uv python find --system "$request" 2>/dev/null || true; fi
+  for name in $versions; do printf '%s\n' "$PWD/.tools/python-$name"/cpython-*/bin/python3; done
   if [ "$1" = legacy ]; then echo .conda-py38/bin/python; fi
+}
+
+# find_uv: set `uv` to the one on the PATH, or else fetch the one that is pinned; where neither is, set `reason`.
+find_uv() {
+  local any
+  uv="$(command -v uv)" && return
+  uv="$PWD/.tools/uv"
+  if [ -x "$uv" ] && [ "$("$uv" --version | cut -d ' ' -f 2)" = "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/modern.txt)" ]; then
+    return
+  fi
+  for any in python3 python; do
+    if have "$any" && "$any" -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null; then
+      reason="$("$any" requirements/get_uv.py .tools 2>&1)" && return
+      return 1
+    fi
+  done
+  reason="there is no uv, and no Python at all to fetch it with"
+  return 1
+}
+
+# bring_python SIDE: let uv install an interpreter below .tools; set `python` and `include`, or else `reason`.
+bring_python() {
+  local side="$1" version folder said
+  case "$side" in legacy) version=3.8 ;; modern) version=3.11 ;; *) version="${side#modern-}" ;; esac
+  folder="$PWD/.tools/python-$version"
+  mkdir -p .tools
+  find_uv || return 1
+  say "$side: no Python $version here, so uv brings one to .tools"
+  rm -rf "$folder"
+  if said="$(UV_PYTHON_INSTALL_DIR="$folder" UV_PYTHON_INSTALL_BIN=0 UV_CACHE_DIR="$folder/.cache" UV_NO_PROGRESS=1 \
+    "$uv" python install "$version" 2>&1)"; then
+    rm -rf "$folder/.cache"
+    for python in "$folder"/cpython-*/bin/python3; do
+      probe "$python" "$side" && return
+    done
+    said="what it brought does not run"
+  fi
+  rm -rf "$folder"
+  reason="$(sed -n 's/^ *\(error\|Caused by\): //p' <<<"$said" | tail -n 1)"
+  reason="uv could not bring one: ${reason:-$said}"
+  return 1
 }
 
 # find SIDE: set `python` and `include`, or stop with a sentence.
 find_python() {
-  local given name candidate tool
+  local given name candidate tool wanted remedy reason
   case "$1" in
-    legacy) given="${LENS_PYTHON38:-}"; name="LENS_PYTHON38"; wanted="Python 3.8" ;;
-    modern) given="${LENS_PYTHON311:-}"; name="LENS_PYTHON311"; wanted="Python 3.11 or newer" ;;
+    modern-*) given=; name="LENS_PYTHON311"; wanted="Python ${1#modern-}"
+              remedy="install one (\`pyenv install ${1#modern-}\` or \`uv python install ${1#modern-}\`)" ;;
+    legacy) given="${LENS_PYTHON38:-}"; name="LENS_PYTHON38"; wanted="Python 3.8"
+            remedy="install one (\`pyenv install 3.8\`, \`uv python install 3.8\` or conda)" ;;
+    modern) given="${LENS_PYTHON311:-}"; name="LENS_PYTHON311"; wanted="Python 3.11 or newer"
+            remedy="install one (Debian: \`apt-get install python3-venv\`; elsewhere \`pyenv install 3.11\` or \`uv python install 3.11\`)" ;;
   esac
   if [ -n "$given" ]; then
     probe "$given" "$1" && return
@@ -77,17 +126,18 @@ find_python() {
   while read -r candidate; do
     probe "$candidate" "$1" && return
   done < <(candidates "$1")
-  if [ "$1" = modern ]; then
-    stop "No Python 3.11 or newer with its venv module was found: install one (Debian: \`apt-get install python3-venv\`; elsewhere \`pyenv install 3.11\` or \`uv python install 3.11\`), or name it in LENS_PYTHON311."
+  reason=
+  if [ "$2" = build ]; then
+    bring_python "$1" && return
+    for tool in conda mamba micromamba; do
+      if [ "$1" = legacy ] && have "$tool"; then
+        say "legacy: ${reason%.}; $tool makes a Python 3.8 under .conda-py38"
+        "$tool" create --yes --quiet -p .conda-py38 'python=3.8' pip >&2 || break
+        probe .conda-py38/bin/python legacy && return
+      fi
+    done
   fi
-  for tool in conda mamba micromamba; do
-    if [ "$2" = build ] && have "$tool"; then
-      say "legacy: no Python 3.8 here, so $tool makes one under .conda-py38"
-      "$tool" create --yes --quiet -p .conda-py38 'python=3.8' pip >&2 || break
-      probe .conda-py38/bin/python legacy && return
-    fi
-  done
-  stop "No Python 3.8 with its venv module was found: install one (\`pyenv install 3.8\`, \`uv python install 3.8\` or conda), or name it in LENS_PYTHON38."
+  stop "No $wanted with its venv module was found${reason:+, and ${reason%.}}: $remedy, or name it in $name."
 }
 
 # Theano compiles C++ against the interpreter's headers at run time.
@@ -110,13 +160,13 @@ count() { grep -c == "$@" | awk -F : '{ sum += $NF } END { print sum }'; }
 # build SIDE: the stamp is written last, so an interrupted set-up is begun anew. It holds a sum of
 # all that went in and the folder's own path: a venv that was moved does not run.
 build() {
-  local side="$1" folder=".venv-$1" pip inputs key
-  case "$side" in
+  local side="$1" folder=".venv-$1" room="${1%%-*}" pip inputs key
+  case "$room" in
     legacy) inputs="requirements/build.txt requirements/legacy.txt requirements/legacy-test.txt" ;;
     modern) inputs="requirements/modern.txt requirements/torch.txt" ;;
   esac
   # shellcheck disable=SC2086
-  key="$PWD $(cat $inputs common/pyproject.toml "$side/pyproject.toml" requirements/setup.sh | cksum)"
+  key="$PWD $(cat $inputs common/pyproject.toml "$room/pyproject.toml" requirements/setup.sh | cksum)"
   if [ -f "$folder/.complete" ] && [ "$(cat "$folder/.complete")" = "$key" ] && probe "$folder/bin/python" "$side"; then
     if [ "$side" = legacy ]; then check_compiler; fi
     say "$side: $folder is up to date"
@@ -141,7 +191,7 @@ build() {
     sed -n 's/^\([A-Za-z0-9._-]*==[^ ;\\]*\).*/\1/p' requirements/modern.txt >"$folder/pins.txt"
     step "modern: installing torch" $pip -c "$folder/pins.txt" -r requirements/torch.txt
   fi
-  step "$side: installing lens-common and lens-$side, editable" $pip --no-deps --no-build-isolation -e common -e "$side"
+  step "$side: installing lens-common and lens-$room, editable" $pip --no-deps --no-build-isolation -e common -e "$room"
   printf '%s\n' "$key" >"$folder/.complete"
 }
 
@@ -150,8 +200,8 @@ if [ "${1:-}" = check ]; then verb=check; shift; fi
 [ $# -gt 0 ] || stop "Which side? Say \`setup.sh legacy\`, \`setup.sh modern\` or both."
 for side in "$@"; do
   case "$side" in
-    legacy | modern) ;;
-    *) stop "The side '$side' is unknown: say legacy or modern." ;;
+    legacy | modern | modern-3.1[1-9]) ;;
+    *) stop "The side '$side' is unknown: say legacy, modern, or modern-3.13 for another Python." ;;
   esac
   if [ "$verb" = check ]; then
     find_python "$side" check

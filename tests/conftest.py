@@ -1,15 +1,20 @@
-"""What every test shares: the PICS mocks, the frameworks that must be there, the counts."""
+"""What every test shares: the PICS mocks, the frameworks that must be there, the counts, legacy workers."""
 
 import importlib.util
+import json
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[1]
 # Not the user's cache.  Compiled graphs stay from one `make test` to the next; the rest is tiny.
-os.environ.setdefault("LENS_CACHE", str(Path(__file__).parents[1] / ".cache" / "tests"))
+os.environ.setdefault("LENS_CACHE", str(ROOT / ".cache" / "tests"))
 
 IN_CI = bool(os.environ.get("CI"))
 # What the interpreter under test must offer.
@@ -67,3 +72,48 @@ def browser():
         )
         yield launched
         launched.close()
+
+
+class Worker:
+    """A legacy process of one precision, as worker.py describes it; work from several threads takes turns."""
+
+    def __init__(self, dtype):
+        self.turn, self.log = threading.Lock(), tempfile.TemporaryFile("w+")
+        self.dtype, self.process = dtype, None
+
+    def start(self):
+        command = [str(ROOT / ".venv-legacy/bin/python"), str(ROOT / "tests/worker.py"), self.dtype]
+        paths = os.pathsep.join(str(ROOT / name) for name in (".", "common", "legacy"))
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            universal_newlines=True,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},  # the other core works, too
+        )
+
+    def do(self, work, *arguments):
+        """Let it run the `main` of a script or a module, which must succeed."""
+        with self.turn:
+            if not self.process:
+                self.start()
+            print(json.dumps([str(work), *map(str, arguments)]), file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+            if answer != "done\n":
+                self.log.seek(0)
+                pytest.fail(f"{work}: {answer or 'the process ended'} {self.log.read()[-3000:]}")
+
+    def end(self):
+        if self.process:
+            self.process.stdin.close()
+            self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def legacy_workers():
+    """Legacy processes by precision, in which a graph is compiled once for all tests: a ResNet's takes minutes."""
+    workers = {dtype: Worker(dtype) for dtype in ("float32", "float64")}
+    yield workers
+    for worker in workers.values():
+        worker.end()

@@ -116,6 +116,17 @@ run "${tmp[@]}" "${out[@]}" -e LENS_WARM_THEANO= -- "${CNN[@]}" --out runs/cold
 check "without the warm modules the CNN still trains" succeeded
 check "and takes longer: $seconds s, not $warm" test "$seconds" -gt $((warm * 3 / 2))
 
+# compose.yaml, where the engine has compose: the same hardening without a flag to be typed.
+if "$engine" compose version >/dev/null 2>&1; then
+  cp compose.yaml "$work" && mkdir -p "$work/cutouts"
+  (cd "$work" && LENS_USER=12345 "$engine" compose run --rm lens-legacy "${TINY[@]}" --out runs/composed) >"$work/stdout" 2>"$work/stderr"
+  status=$?
+  check "compose runs it" succeeded
+  check "its run directory is whole" whole runs/composed 1
+else
+  echo "image-test: $engine has no compose here, so compose.yaml is not tried"
+fi
+
 rm -rf "$work/out/runs"
 run "${out[@]}" -- "${TINY[@]}"
 check "without a folder /tmp the volume serves for that too" succeeded
@@ -176,8 +187,8 @@ check "SIGTERM while graphs are compiled ends it with 143" stopped
 echo "image-test: the image is $(("$("$engine" image inspect --format '{{.Size}}' "$IMAGE")" / 1000000)) MB:"
 "$engine" history --format '{{.Size}}|{{.CreatedBy}}' --no-trunc "$IMAGE" | awk -F '|' '
   /lens-legacy train/ { print "  " $1 "  compiled modules"; next }
-  /legacy.txt( |$)/ && /pip install/ { print "  " $1 "  packages of the lock"; next }
-  /build.txt( |$)/ && /pip install/ { print "  " $1 "  build tools"; next }
+  /\/wheels\/\*.whl/ && /find / { print "  " $1 "  packages of the lock"; next }
+  /\/own\/wheels/ { print "  " $1 "  this project and the shipped networks"; next }
   /apt-get install/ { print "  " $1 "  g++"; next }
   { last = $1 }
   END { print "  " last "  base" }'

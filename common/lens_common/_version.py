@@ -1,3 +1,3 @@
-"""The version of this distribution."""
+"""The version of all three distributions, and of what they write into runs."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

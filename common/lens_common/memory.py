@@ -1,7 +1,8 @@
-"""How the C library treats freed memory."""
+"""What of the machine a process may use: cores, and memory that it has freed."""
 
 import contextlib
 import ctypes
+import os
 
 
 def keep_freed_memory() -> None:
@@ -16,3 +17,8 @@ def keep_freed_memory() -> None:
         set_option(-4, 0)  # M_MMAP_MAX: take large arrays from the heap, too
         set_option(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
         set_option(-2, 2**28)  # M_TOP_PAD: grow it by 256 MB at a time
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use: a container can make them fewer; macOS tells only all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

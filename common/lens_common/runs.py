@@ -34,6 +34,7 @@ from .data.layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 from .errors import UserError
 from .files import read_csv, write_csv
 from .learning.training import TrainingSettings
+from .memory import usable_cores
 from .mocks.prior import PRIOR
 
 LOG = logging.getLogger(__name__)
@@ -287,7 +288,7 @@ def describe_environment(framework: Mapping[str, Any]) -> Dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
 

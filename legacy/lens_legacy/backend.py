@@ -24,7 +24,7 @@ from lens_common.errors import UserError
 from lens_common.files import cache_folder
 from lens_common.learning.models import network_class
 from lens_common.learning.protocol import Network, NetworkShape
-from lens_common.memory import keep_freed_memory
+from lens_common.memory import keep_freed_memory, usable_cores
 
 NAME, ENGINE = "legacy", "theano"
 MODES = ("faithful",)
@@ -87,7 +87,7 @@ def prepare(dtype: str = "float32") -> None:
         flags += _compile_flags()
     os.environ["THEANO_FLAGS"] = ",".join([*flags, given] if given else flags)
     keep_freed_memory()
-    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     os.environ["KERAS_BACKEND"] = "theano"
     # Keras reads and writes ~/.keras/keras.json; ours must not depend on the user's.
     os.environ["KERAS_HOME"] = str(cache_folder("keras"))
@@ -226,7 +226,7 @@ def _compile_root(in_image: bool) -> Path:
     folders = [cache_folder("theano"), temporary]
     for folder in reversed(folders) if in_image else folders:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        if not os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
             return folder
     raise UserError(
         f"nothing can be executed in {folders[0]} nor {folders[1]}, and Theano runs what it compiles there; "

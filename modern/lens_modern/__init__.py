@@ -3,12 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lens_common import __version__
+
 if TYPE_CHECKING:
     from . import backend
     from .classifier import LensClassifier, load_shipped
 
-__all__ = ["LensClassifier", "backend", "load_shipped"]
-__version__ = "0.1.0"
+__all__ = ["LensClassifier", "__version__", "backend", "load_shipped"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import torch
 from lens_common.errors import UserError
 from lens_common.learning.models import network_class
 from lens_common.learning.protocol import Network, NetworkShape
-from lens_common.memory import keep_freed_memory
+from lens_common.memory import keep_freed_memory, usable_cores
 
 NAME, ENGINE = "modern", "torch"
 MODES = ("faithful", "idiomatic")
@@ -94,7 +94,7 @@ def prepare(
     torch.backends.cudnn.allow_tf32 = False  # else a GPU convolves float32 with 10 bits of mantissa
     torch.set_default_dtype(getattr(torch, dtype))
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # OpenMP takes a number for each level
-    torch.set_num_threads(int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0)))
+    torch.set_num_threads(int(asked) if asked.isdecimal() and int(asked) else usable_cores())
     if bfloat16 is None:
         bfloat16 = mode == "idiomatic" and _computes_in_bfloat16(device)
     _chosen.update(device=device, bfloat16=bfloat16, mode=mode)

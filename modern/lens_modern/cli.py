@@ -3,15 +3,12 @@
 from lens_common.cli import run_command_line
 
 from . import backend, export
-from .realism import verb as realism
-from .report import verb as report
-from .survey import verb as survey
+from .extras import verbs_of_extras
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command; return the exit status."""
-    extra_verbs = [export.add_verb, report.add_verb, realism.add_verb, survey.add_verb]
-    return run_command_line(backend, arguments, extra_verbs)
+    return run_command_line(backend, arguments, [export.add_verb, *verbs_of_extras()])
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def _import_packages() -> tuple[Any, Any]:
     try:
         onnx, onnxruntime, _ = (importlib.import_module(name) for name in PACKAGES)
     except ImportError as error:
-        raise UserError(f"export needs {', '.join(PACKAGES)}: {error}; install them with pip") from error
+        raise UserError(f"export needs {', '.join(PACKAGES)}: {error}; pip install 'lens-modern[export]'") from error
     return onnx, onnxruntime
 
 

@@ -10,19 +10,20 @@ import pytest
 from experiments.agreement import agreement
 from lens_common.errors import UserError
 
-from .conftest import SEEDS
+from .conftest import MODELS, SEEDS
 
 both_models = pytest.mark.parametrize("model", agreement.MODELS)
+trained_models = pytest.mark.parametrize("model", MODELS)
 
 
-@both_models
+@trained_models
 def test_fresh_runs_of_both_twins_are_equivalent(fresh, model):
     judged = agreement.judge(fresh["legacy", model], fresh["modern", model])
     assert judged["verdict"].equivalent, agreement.describe(model, judged)
     assert judged["verdict"].power > 0.8
 
 
-@both_models
+@trained_models
 @pytest.mark.parametrize("side", ["legacy", "modern"])
 def test_a_fresh_run_is_equivalent_to_the_stored_run_of_its_seed(fresh, model, side):
     judged = agreement.judge(agreement.load(model, side, SEEDS[model]), fresh[side, model])

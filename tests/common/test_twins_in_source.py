@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SIDES = {"legacy": ROOT / "legacy/lens_legacy", "modern": ROOT / "modern/lens_modern"}
 TWINS = ("__main__", "backend", "classifier", "cli", "cnn", "losses", "resnet")
 # What one framework lacks and the other does not: rooms without a twin.
-ALONE = {"legacy": {"layers"}, "modern": {"export", "faithful", "idiomatic"}}
+ALONE = {"legacy": {"layers"}, "modern": {"export", "extras", "faithful", "idiomatic"}}
 
 
 # Name in modern -> name in legacy of what plays its part there, by file.

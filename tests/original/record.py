@@ -27,11 +27,11 @@ def summary(weights):
     return np.array([[values.mean(), np.sqrt((values**2).mean()), *np.resize(values, 8)] for values in flat])
 
 
-def ten_steps(resnet, path):
+def ten_steps(backend, path):
     with np.load(path) as stored:
         stamps, labels = (stored[name].astype(np.float64) for name in ("stamps", "labels"))  # (steps, N, ...)
         seed, learning_rate = int(stored["seed"]), float(stored["learning_rate"])
-    network = resnet.ResNet(NetworkShape(stamps.shape[2], stamps.shape[3]), seed)
+    network = backend.build_network("resnet", NetworkShape(stamps.shape[2], stamps.shape[3]), seed)
     first = network.get_weights()
     found = {"names": np.array([*first]), "losses": np.zeros(len(stamps)), "after0": summary(first)}
     found["probabilities_after0"] = network.predict(stamps[0])
@@ -51,10 +51,10 @@ def augmentation(path):
         }
 
 
-def sizes(resnet):
+def sizes(backend):
     found = {}
     for side in SIDES:
-        weights = resnet.ResNet(NetworkShape(1, side), 0).get_weights()
+        weights = backend.build_network("resnet", NetworkShape(1, side), 0).get_weights()
         statistics = (".mean", ".inv_std")  # of batch norm: averaged, not trained
         trained = [values.size for name, values in weights.items() if not name.endswith(statistics)]
         found[f"parameters{side}"] = np.array(sum(trained))
@@ -90,12 +90,12 @@ def main(arguments=None):
     parser.add_argument("out")
     options = parser.parse_args(arguments)
 
-    importlib.import_module(f"lens_{options.side}.backend").prepare(options.dtype)
+    backend = importlib.import_module(f"lens_{options.side}.backend")
+    backend.prepare(options.dtype)
     if options.dtype == "float32":
         found = frozen_losses(options.side)
     else:
-        resnet = importlib.import_module(f"lens_{options.side}.resnet")
-        found = {**ten_steps(resnet, options.original), **augmentation(options.augmentation), **sizes(resnet)}
+        found = {**ten_steps(backend, options.original), **augmentation(options.augmentation), **sizes(backend)}
     np.savez(options.out, **found)
 
 

@@ -1,7 +1,6 @@
 """Both twins against numbers that the programs of 2017 and 2018 gave; README.md says how those were made."""
 
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,6 @@ from lens_common.learning.presets import PRESETS, defective_settings
 from lens_common.learning.training import clipped_loss, learning_rate_at
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-PYTHON = {"legacy": ROOT / ".venv-legacy/bin/python", "modern": Path(sys.executable)}
 STEPS, AUGMENTATION = HERE / "deeplens_ten_steps.npz", HERE / "augmentation_keras122.npz"
 FACTS = json.loads((HERE / "facts.json").read_text())
 # Of what the original prints with four digits.
@@ -30,17 +27,19 @@ def original():
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def records(legacy_workers, tmp_path_factory):
     """What each twin computes, by side."""
     folder = tmp_path_factory.mktemp("original")
 
     def record(job):
         side, dtype = job
         out = folder / f"{side}-{dtype}.npz"
-        command = [PYTHON[side], HERE / "record.py", side, dtype, STEPS, AUGMENTATION, out]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # two records are written at a time
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
+        work = [HERE / "record.py", side, dtype, STEPS, AUGMENTATION, out]
+        if side == "legacy":
+            legacy_workers[dtype].do(*work)
+        else:
+            done = subprocess.run([sys.executable, *map(str, work)], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[-3000:]
         return side, dict(np.load(out))
 
     jobs = [("legacy", "float64"), ("legacy", "float32"), ("modern", "float64"), ("modern", "float32")]

@@ -45,21 +45,25 @@ def batches(folder):
     return path
 
 
-def record(side, model, dtype, batches, out, *options):
-    """Let one side write its record; return it."""
+def record(side, model, dtype, batches, out, *options, worker=None):
+    """Let one side write its record, in a process of its own or in a worker; return it."""
     if not out.exists():
         temporary = out.with_suffix(".partial.npz")
-        command = [PYTHON[side], RECORD, side, model, dtype, batches, temporary, *options]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # two records are written at a time
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
+        work = [RECORD, side, model, dtype, batches, temporary, *options]
+        if worker:
+            worker.do(*work)
+        else:
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # two records are written at a time
+            command = [str(part) for part in (PYTHON[side], *work)]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            assert done.returncode == 0, done.stderr[-3000:]
         temporary.rename(out)
     with np.load(out) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 @pytest.fixture(scope="session")
-def pairs(folder, batches, tmp_path_factory):
+def pairs(folder, batches, legacy_workers, tmp_path_factory):
     """Records of both sides by model and precision; the modern one's trained weights are the legacy one's."""
     fresh = tmp_path_factory.mktemp("records")
 
@@ -69,7 +73,7 @@ def pairs(folder, batches, tmp_path_factory):
         for dtype, steps in STEPS.items():
             out, options = folder / f"{model}-{dtype}.npz", ["--steps", str(steps)]
             given = [] if out == trained else ["--weights", trained]
-            legacy = record("legacy", model, dtype, batches, out, *options, *given)
+            legacy = record("legacy", model, dtype, batches, out, *options, *given, worker=legacy_workers[dtype])
             modern = record("modern", model, dtype, batches, fresh / out.name, *options, "--weights", trained)
             records[model, dtype] = legacy, modern
         return records

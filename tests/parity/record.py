@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from lens_common.learning.augmentation import augment
-from lens_common.learning.models import network_class
 from lens_common.learning.protocol import NetworkShape
 
 LEARNING_RATE = 1e-3
@@ -88,7 +87,7 @@ def main(arguments=None):
         stamps, labels = (stored[name].astype(options.dtype) for name in ("stamps", "labels"))  # (steps, N, ...)
     layers_of = globals()[f"layers_of_{options.side}"]
 
-    network = network_class(options.model, options.side)(NetworkShape(stamps.shape[2], stamps.shape[3]), 1)
+    network = backend.build_network(options.model, NetworkShape(stamps.shape[2], stamps.shape[3]), 1)
     written = {"losses": np.zeros(options.steps)}
 
     def write(prefix, arrays):

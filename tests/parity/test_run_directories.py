@@ -13,10 +13,11 @@ from lens_common.files import read_csv
 from lens_common.mocks.writer import make_mocks
 from lens_common.runs import load_weights
 
-from .conftest import PYTHON
+from .conftest import PYTHON, ROOT
 from .test_parity import NULL_GRADIENT, relative_error
 
 SIDES = ("legacy", "modern")
+SESSION = ROOT / "tests/parity/session.py"
 both_sides = pytest.mark.parametrize("side", SIDES)
 # Of all scalings arcsinh has other last bits in another NumPy.
 OPTIONS = ("--batch-size", "16", "--scaling", "arcsinh")
@@ -30,34 +31,24 @@ MOST = {"cnn": 1e-4, "resnet": 1e-2}
 # After six steps a ResNet's logits are in the hundreds, and so is the rounding of its scores; 1.2e-5 was measured.
 BARELY_TRAINED = 1e-4
 
-# Carries out commands of one side in one process, where each graph is compiled once, a ResNet's for a minute.
-# One command is not of the command line: it sets weights, and writes what the network holds then.
-SESSION = """
-import functools, importlib, json, sys
-import numpy as np
-from lens_common.learning.protocol import NetworkShape
-backend, cli = (importlib.import_module(f"lens_{sys.argv[1]}.{name}") for name in ("backend", "cli"))
-backend.build_network = functools.lru_cache(maxsize=None)(backend.build_network)
-for command in json.loads(sys.argv[2]):
-    if command[0] != "round-trip":
-        assert cli.main(command) == 0, command
-        continue
-    network = backend.build_network(command[1], NetworkShape(), 1)
-    with np.load(command[2]) as given:
-        network.set_weights(dict(given))
-    np.savez(command[3], **network.get_weights(training_state=True))
-"""
-
 
 def other(side):
     return SIDES[1 - SIDES.index(side)]
 
 
-def carry_out(side, *commands):
-    """Carry out commands of one side, all of which must succeed."""
-    told = json.dumps([[str(part) for part in command] for command in commands])
-    done = subprocess.run([str(PYTHON[side]), "-c", SESSION, side, told], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+@pytest.fixture(scope="session")
+def carry_out(legacy_workers):
+    """Carry out commands of one side, all of which must succeed; legacy ones share the graphs of a worker."""
+
+    def carry_out(side, *commands):
+        work = [SESSION, side, json.dumps([[str(part) for part in command] for command in commands])]
+        if side == "legacy":
+            legacy_workers["float32"].do(*work)
+        else:
+            done = subprocess.run([str(part) for part in (PYTHON[side], *work)], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[-3000:]
+
+    return carry_out
 
 
 def interrupt(side, *command):
@@ -129,7 +120,7 @@ def mocks(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def cnns(mocks, tmp_path_factory):
+def cnns(mocks, carry_out, tmp_path_factory):
     """Folder by side: ``run``, trained; ``begun``, stopped after an epoch and ended by the other; tables of scores."""
     folders = {side: tmp_path_factory.mktemp(side) for side in SIDES}
     for side, folder in folders.items():
@@ -152,7 +143,7 @@ def cnns(mocks, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def resnets(mocks, tmp_path_factory):
+def resnets(carry_out, tmp_path_factory):
     """The same with the ResNet, begun in modern and ended in legacy, in one process for the graph's sake."""
     folder = tmp_path_factory.mktemp("resnet")
     few = make_mocks(folder / "mocks", 64, seed=5)

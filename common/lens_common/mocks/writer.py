@@ -23,6 +23,7 @@ from astropy.table import Column, Table
 
 from ..data.layout import CATALOGUE_NAME, COLUMNS, DATASET_FOLDER, format_path, stamp_id
 from ..errors import UserError
+from ..memory import usable_cores
 from ..processes import map_in_order
 from ..progress import progress_bar
 from .prior import PRIOR, Prior, prior_hash, priors_to_json
@@ -182,9 +183,7 @@ def _read_record(path: Path) -> Optional[Dict[str, Any]]:
 
 
 def _default_workers(n_stamps: int) -> int:
-    # Cores this process may use, which a container can make fewer than there are; not every system tells.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, n_stamps // STAMPS_PER_WORKER_MIN))
+    return max(1, min(usable_cores(), n_stamps // STAMPS_PER_WORKER_MIN))
 
 
 def _pieces(n_stamps: int) -> Iterator[Tuple[bool, int, int]]:

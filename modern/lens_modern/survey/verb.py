@@ -24,6 +24,7 @@ from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
 from lens_common.files import exclusive, write_json
 from lens_common.learning.classifier import LensClassifier
+from lens_common.memory import usable_cores
 from lens_common.mocks.simulator import simulate_stamp
 from lens_common.progress import progress_bar
 from lens_common.runs import check_model, read_domain
@@ -234,7 +235,7 @@ def _work_off(job: Job, plan: Plan, options: argparse.Namespace) -> None:
     if left < total:
         LOG.info(f"going on: {total - left} of {total} cutouts are done")
     # Processes are worth their start for many cutouts; torch has threads of its own.
-    n_workers = options.workers or (len(os.sched_getaffinity(0)) if job.network and left > MANY else 1)
+    n_workers = options.workers or (usable_cores() if job.network and left > MANY else 1)
     with progress_bar("scoring", total, "stamp", done=total - left) as bar:
         if pending:
             work_off(job, plan.shards(pending), min(n_workers, len(pending)), options.dask, bar)

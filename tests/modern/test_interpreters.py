@@ -1,0 +1,189 @@
+"""Where there is no Python of a side, requirements/setup.sh brings one with uv; here from a mirror in a folder."""
+
+import hashlib
+import io
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+UV = Path(sys.executable).with_name("uv")
+# All that a machine has, as README asks for, beside the shell's own tools.
+PROGRAMS = "bash g++ as ld cat cksum cut dirname basename env grep awk find ln mkdir rm sed sort tail uname".split()
+THOROUGH = os.environ.get("LENS_THOROUGH")
+
+
+class Machine:
+    """A copy of what a set-up reads, and a PATH on which no Python lies."""
+
+    def __init__(self, folder):
+        self.home, self.programs = folder / "checkout", folder / "bin"
+        self.programs.mkdir()
+        for name in PROGRAMS:
+            self.add(shutil.which(name))
+        for name in ("requirements", "common", "legacy"):
+            shutil.copytree(ROOT / name, self.home / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "LICENSE", self.home)
+
+    def add(self, program, name=None):
+        (self.programs / (name or Path(program).name)).symlink_to(program)
+
+    def run(self, *command, most_bytes=None, **variables):
+        passed_on = ("PIP_", "SSL_", "LENS_PICS_MOCKS", "TMPDIR", "LENS_CACHE")
+        environment = {key: value for key, value in os.environ.items() if key.startswith(passed_on)}
+        environment.update(PATH=str(self.programs), HOME=str(self.home.parent), **variables)
+        limit = None
+        if most_bytes:  # writing more fails, as on a full disk
+            limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))  # noqa: E731
+        command = [str(part) for part in command]
+        return subprocess.run(
+            command,
+            cwd=self.home,
+            env=environment,
+            capture_output=True,
+            text=True,
+            preexec_fn=limit,
+            restore_signals=not limit,  # Python ignores SIGXFSZ, and so must uv
+        )
+
+    def set_up(self, **options):
+        return self.run(self.programs / "bash", "requirements/setup.sh", "legacy", **options)
+
+    def left(self):
+        """What lies in .tools, apart from uv."""
+        return sorted(path.name for path in self.home.glob(".tools/*") if path.name != "uv")
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def relocatable(path, prefix):
+    """Content of a file of an interpreter as the archives that uv takes hold it: no path of the machine it is from."""
+    content, old = path.read_bytes(), prefix.encode()
+    if content[:4] == b"\x7fELF":
+        where_libraries_lie = old + b"/lib\0"
+        return content.replace(where_libraries_lie, b"$ORIGIN/../lib\0".ljust(len(where_libraries_lie), b"\0"))
+    return content if b"\0" in content else content.replace(old, b"/install")
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory):
+    """List of downloads, with one archive made of the Python 3.8 at hand."""
+    folder = tmp_path_factory.mktemp("mirror")
+    asked = "import platform, sys; print(sys.base_prefix, platform.python_version())"
+    done = subprocess.run([ROOT / ".venv-legacy/bin/python", "-c", asked], capture_output=True, text=True, check=True)
+    prefix, version = done.stdout.split()
+    assert Path(prefix) != Path("/usr"), "a Python that is part of the system makes no archive"
+    archive = folder / "cpython.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for path in sorted(Path(prefix).rglob("*")):
+            inside = path.relative_to(prefix)
+            if {"test", "__pycache__", "share", "site-packages"} & set(inside.parts) or path.suffix == ".a":
+                continue
+            member = tar.gettarinfo(path, f"python/{inside}")
+            if member.isreg() or member.islnk():
+                content = relocatable(path, prefix)
+                member.type, member.size = tarfile.REGTYPE, len(content)
+                tar.addfile(member, io.BytesIO(content))
+            else:
+                tar.addfile(member)
+    machine, (major, minor, patch) = platform.machine(), map(int, version.split("."))
+    download = {
+        **{"name": "cpython", "arch": {"family": machine, "variant": None}, "os": "linux", "libc": "gnu"},
+        **{"major": major, "minor": minor, "patch": patch, "prerelease": "", "variant": None, "build": "20241002"},
+        **{"url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest()},
+    }
+    listed = folder / "downloads.json"
+    listed.write_text(json.dumps({f"cpython-{version}-linux-{machine}-gnu": download}))
+    return listed
+
+
+def check_one_sentence(done, *words):
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("setup: No Python 3.8"), done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_without_uv_and_any_python_one_sentence_says_so(machine):
+    check_one_sentence(machine.set_up(), "no uv", "pyenv install 3.8", "LENS_PYTHON38")
+    assert machine.left() == []
+
+
+def test_without_a_network_uv_is_not_fetched_and_nothing_is_left(machine):
+    machine.add(sys.executable, "python3")
+    done = machine.set_up(PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    check_one_sentence(done, "uv was not fetched", "refused")
+    assert machine.left() == [] and not (machine.home / ".tools/uv").exists()
+
+
+def test_a_wheel_of_uv_with_another_hash_is_refused(machine, tmp_path):
+    page = tmp_path / "index/uv"
+    page.mkdir(parents=True)
+    pinned = subprocess.run([UV, "--version"], capture_output=True, text=True).stdout.split()[1]
+    wheels = [f"uv-{pinned}-py3-none-{kind}_2_17_{platform.machine()}.whl" for kind in ("manylinux", "musllinux")]
+    for wheel in wheels:
+        (page / wheel).write_bytes(b"PK damaged")
+    (page / "index.html").write_text("".join(f'<a href="{(page / wheel).as_uri()}#sha256=0">x</a>' for wheel in wheels))
+    fetcher = machine.home / "requirements/get_uv.py"
+    fetcher.write_text(fetcher.read_text().replace('+ "/uv/"', '+ "/uv/index.html"'))
+    machine.add(sys.executable, "python3")
+    check_one_sentence(machine.set_up(PIP_INDEX_URL=(tmp_path / "index").as_uri()), "hashes in modern.txt")
+    assert machine.left() == [] and not (machine.home / ".tools/uv").exists()
+
+
+def test_a_damaged_archive_is_one_sentence_and_nothing_is_left(machine, mirror, tmp_path):
+    listed = json.loads(mirror.read_text())
+    next(iter(listed.values()))["sha256"] = "0" * 64
+    (tmp_path / "downloads.json").write_text(json.dumps(listed))
+    machine.add(UV)
+    check_one_sentence(machine.set_up(UV_PYTHON_DOWNLOADS_JSON_URL=str(tmp_path / "downloads.json")), "uv could not")
+    assert machine.left() == []
+
+
+def test_a_full_disk_is_one_sentence_and_nothing_is_left(machine, mirror):
+    machine.add(UV)
+    done = machine.set_up(UV_PYTHON_DOWNLOADS_JSON_URL=str(mirror), most_bytes=2_000_000)
+    check_one_sentence(done, "uv could not bring one")
+    assert machine.left() == []
+
+
+def test_an_interpreter_that_cannot_be_downloaded_is_one_sentence(machine):
+    machine.add(UV)
+    listed = machine.home / "downloads.json"
+    entry = {"name": "cpython", "arch": {"family": platform.machine(), "variant": None}, "os": "linux", "libc": "gnu"}
+    entry.update(major=3, minor=8, patch=20, prerelease="", variant=None, build="20241002", sha256="0" * 64)
+    entry["url"] = "http://127.0.0.1:9/cpython.tar.gz"
+    listed.write_text(json.dumps({f"cpython-3.8.20-linux-{platform.machine()}-gnu": entry}))
+    done = machine.set_up(UV_PYTHON_DOWNLOADS_JSON_URL=str(listed), UV_HTTP_RETRIES="0")
+    check_one_sentence(done, "uv could not bring one")
+    assert machine.left() == []
+
+
+if THOROUGH:
+
+    def test_the_interpreter_that_uv_brings_compiles_trains_and_scores(machine, mirror, tmp_path):
+        machine.add(UV)
+        done = machine.set_up(UV_PYTHON_DOWNLOADS_JSON_URL=str(mirror))
+        assert done.returncode == 0, done.stdout + done.stderr
+        python = machine.home / ".venv-legacy/bin/python"
+        prefix = machine.run(python, "-c", "import sys; print(sys.base_prefix)").stdout.strip()
+        assert Path(prefix).resolve().is_relative_to(machine.home / ".tools/python-3.8")
+        fresh = {"LENS_CACHE": str(tmp_path / "cache")}  # nothing compiled before
+        train = ("train", "--model", "cnn", "--mocks", "60", "--epochs", "1", "--batch-size", "8", "--out", "run")
+        for command in (train, ("score", "mocks", "--run", "run", "--out", "scores.csv")):
+            if command[0] == "score":
+                made = machine.run(python, "-m", "lens_legacy", "simulate", "--mocks", "8", "--out", "mocks", **fresh)
+                assert made.returncode == 0, made.stderr
+            done = machine.run(python, "-m", "lens_legacy", *command, **fresh)
+            assert done.returncode == 0, done.stderr
+        assert len((machine.home / "scores.csv").read_text().splitlines()) == 9
