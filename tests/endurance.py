@@ -147,14 +147,16 @@ def watch(folder, numbers, seed):
     process = get_context("spawn").Process(target=read_some, args=(folder, numbers, seed))
     process.start()
     size, since = 0, time.monotonic()
-    # Longer for the imports before the first, on a busy machine.
-    while process.is_alive() and time.monotonic() - since < MOST_SECONDS * (2 if size else 30):
-        process.join(0.5)
-        if report.stat().st_size > size:
-            size, since = report.stat().st_size, time.monotonic()
-    is_hung = process.is_alive()
-    process.kill()
-    process.join()
+    try:
+        # Longer for the imports before the first, on a busy machine.
+        while process.is_alive() and time.monotonic() - since < MOST_SECONDS * (2 if size else 30):
+            process.join(0.5)
+            if report.stat().st_size > size:
+                size, since = report.stat().st_size, time.monotonic()
+        is_hung = process.is_alive()
+    finally:
+        process.kill()
+        process.join()
     told = []
     with open(report, "rb") as file:
         while file.peek(1):
@@ -167,17 +169,18 @@ def fuzz(n_files, seed):
     """Counts by kind of file and outcome; faults with the seed that makes them again."""
     counts, faults, done = Counter(), [], 0
     with tempfile.TemporaryDirectory() as place:
-        while done < n_files:
-            read = watch(Path(place), range(done, min(done + AT_ONCE, n_files)), seed)
-            for (number, name), what in read:
-                counts[name, what.split(":")[0]] += 1
-                if what.startswith(("fault", "hangs")):
-                    faults.append([seed, number, name, what])
-                    print(f"{seed}, {number}, {name}: {what}", file=sys.stderr, flush=True)
-            if not read:
-                raise SystemExit("no file was read: see above")
-            done += len(read)
-            print(f"{done} of {n_files} files, {len(faults)} faults", file=sys.stderr, flush=True)
+        with contextlib.suppress(KeyboardInterrupt):  # what was counted until then is kept
+            while done < n_files:
+                read = watch(Path(place), range(done, min(done + AT_ONCE, n_files)), seed)
+                for (number, name), what in read:
+                    counts[name, what.split(":")[0]] += 1
+                    if what.startswith(("fault", "hangs")):
+                        faults.append([seed, number, name, what])
+                        print(f"{seed}, {number}, {name}: {what}", file=sys.stderr, flush=True)
+                if not read:
+                    raise SystemExit("no file was read: see above")
+                done += len(read)
+                print(f"{done} of {n_files} files, {len(faults)} faults", file=sys.stderr, flush=True)
     return counts, faults
 
 
