@@ -5,7 +5,7 @@ MODERN := .venv-modern/bin
 UV_LOCK = uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough endurance reliability reproduce weights agreement image image-test bench docs lint format lock audit clean
+.PHONY: help setup demo test thorough endurance reliability reproduce weights agreement image image-test bench docs lab lint format lock audit clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -19,8 +19,8 @@ demo: setup  ## train both networks in both frameworks on the same mocks; ends w
 test: setup  ## run every test in both interpreters
 	@bash tests/run.sh
 
-thorough: setup  ## ask more of the verb score: 10,000 malformed files, 100,000 stamps through every format; ten minutes
-	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py
+thorough: setup  ## ask more of the verb score and of the lab: 10,000 malformed files, all notebooks, ten seeds; half an hour
+	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py tests/modern/test_lab.py tests/modern/test_exercise.py
 
 endurance: setup  ## 100,000 malformed files and 100 kills in each interpreter, hours; counts go to results/endurance
 	@mkdir -p results/endurance
@@ -44,7 +44,13 @@ agreement: setup  ## train both twins from new seeds and judge whether their ROC
 
 docs: setup  ## make docs/differences.md, faithfulness.md and picture.png anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
+	@$(MODERN)/python docs/idioms.py
+	@$(MODERN)/python -m lab.write_solutions
 	@$(MODERN)/python -m docs.picture
+
+lab: setup  ## execute the notebooks of the lab into runs/lab and print the time of each; slides.html beside them
+	@$(MODERN)/python -m lab.execute --out runs/lab
+	@$(MODERN)/python -m lab.slides runs/lab
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build
