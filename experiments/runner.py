@@ -296,6 +296,12 @@ def labelled(data: Stamps) -> Stamps:
     return data[data.labels >= 0]
 
 
+def module_of_tests(folder: str, name: str) -> Any:
+    """Import a module that lies beside tests by its own name: some packages install a `tests` of theirs."""
+    sys.path.insert(0, str(ROOT / "tests" / folder))
+    return importlib.import_module(name)
+
+
 def backend_of(side: str) -> Any:
     """Module `backend` of a twin, in its own interpreter."""
     return importlib.import_module(f"lens_{side}.backend")
