@@ -182,7 +182,7 @@ def page() -> str:
         "wrong under the same name; where it was planted in the twins, its effect on the AUROC over three seeds stands "
         "beside it ([differences.md](differences.md) explains each).",
         "`T` is `theano.tensor`, `K` is `keras.backend`, `functional` is `torch.nn.functional`. `stamps` is an array "
-        "(4, 2, 6, 6) and `images` an input layer of it; `last` and `first` move the channels there. `steps` takes three "
+        "(4, 2, 6, 6), `images` an input layer of it; `last` and `first` move the channels there. `steps` takes three "
         "steps down half the squared length of a vector. [idioms.py](idioms.py) holds all of them.",
     ]
     for group in groups:
