@@ -7,7 +7,7 @@ NPM = PATH="$(CURDIR)/$(MODERN):$$PATH" npm --prefix lab/page
 UV_LOCK = ../$(MODERN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs lint format lock audit dist clean
+.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs lab lint format lock audit dist clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -26,9 +26,9 @@ check: setup  ## lint, and the tests that name what changed since main; before e
 	@$(MAKE) --no-print-directory lint
 	@LENS_ONLY="$$($(MODERN)/python tests/changed.py)" bash tests/run.sh
 
-thorough: setup  ## what takes minutes: ResNets trained afresh, an interpreter from a mirror, 10,000 malformed files, 100,000 stamps
+thorough: setup  ## what takes minutes: ResNets trained afresh, a Python from a mirror, 10,000 malformed files, all notebooks, ten seeds
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py \
-	  tests/modern/test_interpreters.py tests/agreement
+	  tests/modern/test_interpreters.py tests/modern/test_lab.py tests/modern/test_exercise.py tests/agreement
 
 dist: setup  ## build wheels and sdists of the three distributions into dist/
 	@bash requirements/dist.sh
@@ -55,6 +55,8 @@ agreement: setup  ## train both twins from new seeds and judge whether their ROC
 
 docs: setup $(PAGE_TOOLS)  ## make docs/differences.md, faithfulness.md, picture.png and lab.html anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
+	@$(MODERN)/python docs/idioms.py
+	@$(MODERN)/python -m lab.write_solutions
 	@$(MODERN)/python -m docs.picture
 	@$(MODERN)/python -m docs.lab
 
@@ -62,6 +64,10 @@ docs: setup $(PAGE_TOOLS)  ## make docs/differences.md, faithfulness.md, picture
 $(PAGE_TOOLS): lab/page/package-lock.json
 	@$(NPM) ci --silent
 	@touch $@
+
+lab: setup  ## execute the notebooks of the lab into runs/lab and print the time of each; slides.html beside them
+	@$(MODERN)/python -m lab.execute --out runs/lab
+	@$(MODERN)/python -m lab.slides runs/lab
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build

@@ -194,12 +194,28 @@ HEAD = [
 ]
 
 
+OVERVIEW = ["difference", "largest effect on the AUROC", "first seen by parity at"]
+
+
+def overview(topic: dict[str, Any], planted: dict[str, dict[str, str]]) -> list[str]:
+    """Row of the table at the top: a link, the gravest of the planted mistakes, the comparisons that see them."""
+    anchor = re.sub(r"[^\w\- ]", "", topic["title"].lower()).replace(" ", "-")
+    link = f"[{topic['title']}](#{anchor})"
+    rows = [planted[trap] for trap in topic["traps"]]
+    if not rows:
+        return [link, "none: refused where shapes differ", "`initial`"]
+    worst = max(rows, key=lambda row: abs(float(row["difference"])))
+    stages = sorted({f"`{row['seen_by']}`" for row in rows}, reverse=True)
+    return [link, f"{float(worst['difference']):+.5f} ± {float(worst['standard_error']):.5f}", ", ".join(stages)]
+
+
 def page() -> str:
     """The whole page."""
     texts = tomllib.loads((HERE / "differences.toml").read_text())["topic"]
     code = {side: marks(side) for side in SIDES}
     planted = planted_rows()
     parts = [(HERE / "differences-intro.md").read_text().strip().format(**figures())]
+    parts.append(table([OVERVIEW, *(overview(topic, planted) for topic in texts)]))
     for topic in texts:
         cells = "".join(
             f"<td valign=top>\n\n{place}\n\n```python\n{lines}\n```\n\n</td>"
@@ -209,7 +225,7 @@ def page() -> str:
         parts.append(f"<table><tr><th>Lasagne or Keras on Theano</th><th>PyTorch</th></tr><tr>{cells}</tr></table>")
         if topic["traps"]:
             parts.append(table([HEAD, *(effect(planted[trap]) for trap in topic["traps"])]))
-        parts.append(f"Guarded by `{topic['guard']}`.")
+        parts.append(f"**By hand.** {topic['hand']}\n\nGuarded by `{topic['guard']}`.")
     explained = {trap for topic in texts for trap in topic["traps"]}
     others = table([HEAD, *(effect(row) for trap, row in planted.items() if trap not in explained)])
     tables = {"others": others, "ablation": table(ablation_rows()), "interpolation": interpolation_table()}

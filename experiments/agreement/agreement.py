@@ -28,7 +28,6 @@ from experiments.runner import (
     Job,
     carry_out,
     fill_table,
-    module_of_tests,
     run,
     scaled,
     shuffled,
@@ -41,6 +40,7 @@ from lens_common.runs import describe_environment
 from lens_common.scores.comparison import bootstrap_difference, delong_test, equivalence_over_seeds
 from lens_common.scores.metrics import auroc
 from lens_common.trials import default_mocks
+from lens_modern.exercise.mistakes import MISTAKES
 
 HERE = Path(__file__).resolve().parent
 STORED = ROOT / "results/agreement"
@@ -214,8 +214,9 @@ def load(model: str, side: str, seeds: Sequence[int] | None = None) -> Runs:
 def planted() -> dict[tuple[str, str], tuple[list[str], str]]:
     """What is planted in which network -> options of the training, and the comparison of tests/parity that sees it."""
     jobs = {}
-    for trap, (model, comparison) in module_of_tests("parity", "seen_by").SEEN_BY.items():
-        jobs[trap, "resnet" if comparison == "augmented" else model] = ["--trap", trap], comparison
+    for trap, mistake in MISTAKES.items():
+        model = "resnet" if mistake.seen_by == "augmented" else mistake.network
+        jobs[trap, model] = ["--trap", trap], mistake.seen_by
     for model, factors in PLAN["planted"]["rate_factors"].items():
         for factor in factors:
             jobs[f"learning rate times {factor}", model] = ["--rate-factor", str(factor)], "after1"
@@ -268,7 +269,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--seeds": {"type": int, "default": 4, "metavar": "N", "help": "new seeds a twin; default %(default)s"},
     "--first-seed": {"type": int, "metavar": "S", "help": "the others follow it; drawn by default"},
     "--store": {"action": "store_true", "dest": "keep", "help": "the plan's seeds, into results/agreement/"},
-    "--trap": {"metavar": "T", "help": "set a trap of tests/parity/traps.py into the modern twin"},
+    "--trap": {"metavar": "T", "help": "plant a mistake of lens_modern/exercise in the modern twin"},
     "--planted": {"action": "store_true", "dest": "plant", "help": "what the judgement sees of known differences"},
 }
 main = partial(carry_out, "agreement", __doc__, OPTIONS, work)

@@ -5,12 +5,13 @@
 
 One body for both sides, each in its own interpreter; they meet in files only.  A graph is compiled once: each
 seed's run begins from weights of its own and an optimiser that has seen nothing.  What is asked for after the seeds
-makes the runs differ on purpose: a trap of tests/parity/traps.py, the last bits of the initial weights, the
+makes the runs differ on purpose: a mistake of lens_modern/exercise, the last bits of the initial weights, the
 learning rate.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from functools import partial
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.runner import SIDES, backend_of, carry_out, module_of_tests
+from experiments.runner import SIDES, backend_of, carry_out
 from lens_common.files import write_arrays
 from lens_common.learning.protocol import NetworkShape
 from lens_common.learning.training import TrainingData, TrainingSettings, predict_in_batches, train_network
@@ -34,7 +35,7 @@ def train(
     backend = backend_of(side)
     backend.prepare()
     if trap:
-        module_of_tests("parity", "traps").TRAPS[trap]()
+        importlib.import_module("lens_modern.exercise.mistakes").plant(trap)
     with np.load(data) as stored:
         stamps, labels, test_stamps = (stored[name] for name in ("stamps", "labels", "test_stamps"))
     shape = NetworkShape(stamps.shape[1], stamps.shape[2])

@@ -66,3 +66,11 @@ def test_every_section_shows_code_of_both_sides_and_names_where_it_stands(maker)
         for place, lines in maker.marks(side).values():
             assert "DIFFERS" in lines and place.startswith(f"{side}/lens_{side}/") and place.endswith("`")
             assert len(lines.splitlines()) > 1
+
+
+def test_the_two_that_wreck_a_training_come_first_and_each_section_has_a_number_by_hand(maker, topics):
+    assert [topic["name"] for topic in topics[:2]] == ["RMSprop", "batch norm"]
+    planted = maker.planted_rows()
+    worst = [max((abs(float(planted[trap]["difference"])) for trap in topic["traps"]), default=0) for topic in topics]
+    assert min(worst[:2]) > 3 * max(worst[2:])
+    assert all(re.search(r"\d", topic["hand"]) for topic in topics)

@@ -2,28 +2,17 @@
 
     record.py legacy|modern resnet|cnn float32|float64 BATCHES.npz OUT.npz [--steps N] [--weights FILE.npz] [--trap T]
 
-One body for both sides, each in its own interpreter; they meet in files only.  What is written, by prefix:
-
-    initial/   canonical weights as first drawn, with the state of training
-    first/     output of every layer with these weights, in evaluation
-    after1/, after10/, afterN/   weights and state after so many steps
-    trained/   weights of --weights, or else after the last step
-    layers/    output of every layer with the trained weights, in evaluation
-    scores, losses, augmented
-    saturated/   the loss and the weights of the CNN after a step on counts a million times too large
+One body for both sides, each in its own interpreter; they meet in files only.  What is written stands in
+`lens_common.learning.recording`; a trap is one of `lens_modern.exercise.mistakes`.
 """
 
 import argparse
 import importlib
-import sys
-from pathlib import Path
 
 import numpy as np
 
-from lens_common.learning.augmentation import augment
 from lens_common.learning.protocol import NetworkShape
-
-LEARNING_RATE = 1e-3
+from lens_common.learning.recording import record_training
 
 
 def layers_of_legacy(network, stamps):
@@ -45,25 +34,10 @@ def layers_of_legacy(network, stamps):
 
 
 def layers_of_modern(network, stamps):
-    """Outputs of every module whose name is a canonical one, caught on the way."""
-    import torch
+    """Outputs of every module whose name is a canonical one."""
+    from lens_modern.exercise.recording import layers_of
 
-    stamps = torch.tensor(stamps, dtype=torch.get_default_dtype())
-    if hasattr(network, "conv"):
-        from lens_modern.faithful import max_pool
-
-        convolved = torch.relu(network.conv(stamps)).detach()
-        return {"conv": convolved.numpy(), "pool": max_pool(convolved, 4).numpy()}
-    caught = {}
-    handles = [
-        module.register_forward_hook(lambda module, given, output, name=name: caught.update({name: output.numpy()}))
-        for name, module in network.graph.named_modules()
-    ]
-    with torch.inference_mode():
-        network.graph.eval()(stamps)
-    for handle in handles:
-        handle.remove()
-    return caught
+    return layers_of(network, stamps)
 
 
 def main(arguments=None):
@@ -81,37 +55,19 @@ def main(arguments=None):
     backend = importlib.import_module(f"lens_{options.side}.backend")
     backend.prepare(options.dtype)
     if options.trap:
-        sys.path.insert(0, str(Path(__file__).parent))
-        importlib.import_module("traps").TRAPS[options.trap]()
+        importlib.import_module("lens_modern.exercise.mistakes").plant(options.trap)
     with np.load(options.batches) as stored:
         stamps, labels = (stored[name].astype(options.dtype) for name in ("stamps", "labels"))  # (steps, N, ...)
     layers_of = globals()[f"layers_of_{options.side}"]
 
     network = backend.build_network(options.model, NetworkShape(stamps.shape[2], stamps.shape[3]), 1)
-    written = {"losses": np.zeros(options.steps)}
-
-    def write(prefix, arrays):
-        written.update({f"{prefix}/{name}": values for name, values in arrays.items()})
-
-    write("initial", network.get_weights(training_state=True))
-    write("first", layers_of(network, stamps[0][:4]))
-    for step in range(options.steps):
-        batch = step % len(stamps)
-        random_state = np.random.RandomState([1, step])
-        written["losses"][step] = network.train_step(stamps[batch], labels[batch], LEARNING_RATE, random_state)
-        if step + 1 in (1, 10, options.steps):
-            write(f"after{step + 1}", network.get_weights(training_state=True))
+    trained = None
     if options.weights:
         with np.load(options.weights) as stored:
             trained = {name[8:]: stored[name] for name in stored.files if name.startswith("trained/")}
-        network.set_weights(trained)
-    write("trained", network.get_weights())
-    write("layers", layers_of(network, stamps[0][:4]))
-    written["scores"] = network.predict(stamps[0])
-    written["augmented"] = augment(stamps[0].astype(np.float32), np.random.RandomState(5))
-    if options.model == "cnn":
-        loss = network.train_step(1e6 * stamps[0], labels[0], LEARNING_RATE, np.random.RandomState(0))
-        write("saturated", {"loss": np.array(loss), **network.get_weights()})
+    written = record_training(
+        network, stamps, labels, layers_of, options.steps, trained=trained, saturate=options.model == "cnn"
+    )
     np.savez(options.out, **written)
 
 

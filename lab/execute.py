@@ -1,0 +1,59 @@
+"""Execute the notebooks of the lab and print how long each took.
+
+.venv-modern/bin/python -m lab.execute [--out FOLDER] [NAME ...]
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).resolve().parent
+NOTEBOOKS = sorted(HERE.glob("[1-6]_*.md"))
+SECONDS = 600  # a notebook may take two minutes; on a machine that others use it takes longer
+
+
+def execute(path: Path) -> tuple[nbformat.NotebookNode, float]:
+    """Run a notebook from the root of the checkout.
+
+    Parameters
+    ----------
+    path : Path
+        jupytext Markdown.
+
+    Returns
+    -------
+    notebook : NotebookNode
+        With its outputs.
+    seconds : float
+    """
+    notebook = jupytext.read(path)
+    start = time.monotonic()
+    # Python's own warnings on a path of this machine are no part of a lesson.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(HERE.parent)}}).execute()
+    return notebook, time.monotonic() - start
+
+
+def main() -> None:
+    """Execute the notebooks that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 1 or 1_a_program_that_is_a_graph")
+    parser.add_argument("--out", type=Path, help="folder for the executed notebooks")
+    options = parser.parse_args()
+    for path in NOTEBOOKS:
+        if options.names and not any(path.stem.startswith(name) for name in options.names):
+            continue
+        notebook, seconds = execute(path)
+        print(f"{path.stem}: {seconds:.0f} s", flush=True)
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, options.out / f"{path.stem}.ipynb")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Ports with one planted mistake each: what they are, how they are handed out, how an answer is checked."""
