@@ -15,12 +15,12 @@ STUCK = "cnn-200-validate_on_train+raw_pixels-legacy-seed1"
 PAIR = [f"cnn-2000-mended-{side}-seed1" for side in ("legacy", "modern")]
 # Rows of the figure of single mistakes: in words, for the ResNet's short training and for the CNN.
 MISTAKES = {
-    "none": ((), ()),
+    "no mistake": ((), ()),
     "non-lenses overwritten": (("class_overwrite",), ("class_overwrite",)),
     "raw counts": (None, ("raw_pixels",)),
-    "pixels cut to their sign": (("sign_clip",), None),
+    "pixels kept as + or - only": (("sign_clip",), None),
     "learning rate never drops": (("rate_never_drops",), None),
-    "validated on training pictures": (("validate_on_train",), ("validate_on_train",)),
+    "judged on its training pictures": (("validate_on_train",), ("validate_on_train",)),
 }
 N_SHOWN = 2  # of each class
 
@@ -119,8 +119,8 @@ def clipped_loss(study: Study) -> Figure | None:
         axes.axhline(mean, color=INK, linewidth=0.8, linestyle=":")
         _cluster(axes, n_wrong, 10**-10.3, wrong_loss)
         _cluster(axes, n_right, 10**-0.7, 0)
-        axes.text(1.5e-12, wrong_loss + 2, f"{n_wrong} pictures: probability 0", color=SERIES[1])
-        axes.text(1.6, -3.1, f"{n_right} pictures: probability 1", ha="right", color=SERIES[1])
+        axes.text(1.5e-12, wrong_loss + 2, f"{n_wrong} wrong answers: probability 0", color=SERIES[1])
+        axes.text(1.6, -3.1, f"{n_right} right answers: probability 1", ha="right", color=SERIES[1])
         axes.text(1.5e-12, mean + 0.4, f"mean {mean:.4f}, as logged in 2018")
         axes.text(1.5e-12, wrong_loss - 3, "flat: no slope")
         axes.text(1.5e-5, 12.3, "a slope to learn from", color=SERIES[0])
@@ -191,7 +191,7 @@ def what_it_is_worth(study: Study) -> Figure | None:
     """A model that sees no arc, beside the networks, where the classes differ by more than lensing and where not."""
     rows = second_figures(study)
     names = {
-        "sees no arc: the light in rings": "radial regression, trained on mocks", "ResNet": "ResNet, 2,000",
+        "formula, blind to arcs": "radial regression, trained on mocks", "ResNet": "ResNet, 2,000",
         "CNN": "CNN, 2,000",
     }  # fmt: skip
     series = {"these pictures": "mocks", "only lensing differs": "leak-controlled"}
@@ -202,5 +202,5 @@ def what_it_is_worth(study: Study) -> Figure | None:
     }
     if len(drawn) < len(names):
         return None
-    figure = draw_estimates("worth-figure", "A model that sees no arc does as well", drawn, "AUROC")
+    figure = draw_estimates("worth-figure", "A formula that sees no arc does as well", drawn, "AUROC")
     return sourced(figure, "radial, *-2000-mended-*")

@@ -214,22 +214,22 @@ QUESTIONS = {
     ),
     "Why did the CNN fail?": (
         "Raw counts drove it to full certainty, where the clipped loss is flat: it had no slope to learn from",
-        ["raw counts", "answered every picture with full certainty", "Beyond the clip it is flat", "8.0151"],
+        ["raw counts", "answered every picture alike with full certainty", "Beyond the clip it is flat", "8.0151"],
     ),
     "What is the 52 %?": (
         "A purity, not a false positive rate: 52 % of what it called lenses were lenses. The rate was 57 %",
-        ["the reported false positive rate of 52 % is none", "It is the purity", "was 0.57"],
+        ["The false positive rate reported in 2018 is not one", "It is the purity", "was 57 %"],
     ),
     "Does the framework matter?": (
         "No: Theano and PyTorch, trained alike, give each picture the same score",
-        ["Theano, the software of 2018, and PyTorch, today's, give each picture the same score"],
+        ["Theano (used in 2018) and PyTorch (used today), trained alike, give each picture the same score"],
     ),
     "What are the figures worth?": (
         "Little: a formula that sees no arc does as well; where only lensing differs the networks fall; no real images",
         [
             "less than they seem",
             "cannot see an arc, reaches 0.94",
-            "fall to 0.50 and 0.61",
+            "the ResNet falls to 0.50, the CNN to 0.61",
             "None was tested on real images",
         ],
     ),
