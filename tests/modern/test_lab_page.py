@@ -142,30 +142,39 @@ def test_a_training_is_paused_goes_on_takes_a_step_and_is_reset(page):
     assert page.locator("#rows tbody tr").count() == 0 and state(page) == "idle"
 
 
-TIMED = """story => {
-  window.late = window.first = 0;
-  let last = performance.now();
-  const begun = last, timer = setInterval(() => {
-    const now = performance.now();
-    window.late = Math.max(window.late, now - last - 10);
-    last = now;
-    if (!window.first && document.querySelector('#rows tbody tr')) window.first = now - begun;
-    if (document.querySelector('#rows tbody tr:nth-child(4)')) clearInterval(timer);
-  }, 10);
-  document.querySelector(`[data-story=${story}]`).click();
+WATCH = """() => {
+  window.longest = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(task => { longest = Math.max(longest, task.duration); }))
+    .observe({ entryTypes: ['longtask'] });
 }"""
+BLOCK = "setTimeout(() => { const until = performance.now() + 150; while (performance.now() < until); }, 0)"
+
+
+def processor_seconds(session):
+    """What the process of the page, its workers too, has used of a processor: other processes do not count."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "ProcessTime")
 
 
 def test_the_first_epoch_takes_less_than_3_seconds_and_the_page_answers_within_a_tenth(open_page):
-    page, found = open_page(), []
+    page, longest = open_page(), []
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
     page.wait_for_timeout(1000)
-    for _ in range(3):  # another process may have the processor for a while
-        page.evaluate(TIMED, "mended")
+    page.evaluate(WATCH)
+    while len(longest) < 5 and min(longest, default=100) >= 100:  # another process may have the processor for a while
+        page.evaluate("longest = 0")
+        before = processor_seconds(session)
+        page.click("[data-story=mended]")
+        page.wait_for_selector("#rows tbody tr", state="attached", timeout=60_000)
+        assert processor_seconds(session) - before < 3
         page.wait_for_selector("#rows tbody tr:nth-child(4)", state="attached", timeout=60_000)
-        found.append((page.evaluate("first"), page.evaluate("late")))
+        longest.append(page.evaluate("longest"))
         page.click("#reset")
-    assert min(first for first, _ in found) < 3000
-    assert min(late for _, late in found) < 100, found
+    assert min(longest) < 100, longest
+    page.evaluate(BLOCK)
+    page.wait_for_timeout(500)
+    assert page.evaluate("longest") >= 100  # a page that did not answer would be noticed
 
 
 @pytest.mark.parametrize(("name", "value"), [("rate", "0"), ("epochs", "2.5"), ("seed", "-1"), ("rate", "")])

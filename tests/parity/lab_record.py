@@ -1,10 +1,10 @@
 """Score the mocks of docs/lab.html and train on them in one twin, and write down what the page must equal.
 
-    lab_record.py legacy|modern OUT.json [--trap T] [--runs NAME ...]
+    lab_record.py legacy|modern OUT.json [--trap T] [--runs JSON]
 
 `lab-legacy.json` beside it is what the legacy side wrote.  In the file: the SHA-256 of the mocks, the scores of the
 shipped CNN on them and on the FITS files of `write_files`, and for each training the loss of each epoch and the number
-of weights that each step moved.
+of weights that each step moved.  A trap is one of `lens_modern.exercise.mistakes`.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import hashlib
 import importlib
 import json
 import re
-import sys
 import tempfile
 from pathlib import Path
 
@@ -107,8 +106,7 @@ def make_record(side, runs, trap):
     """Everything that one twin says of the page's mocks; with a trap, its trainings alone."""
     importlib.import_module(f"lens_{side}.backend").prepare()
     if trap:
-        sys.path.insert(0, str(Path(__file__).parent))
-        importlib.import_module("traps").TRAPS[trap]()
+        importlib.import_module("lens_modern.exercise.mistakes").plant(trap)
     stamps = page_data()[1]
     trained = {name: train(side, stamps, *settings) for name, settings in runs.items()}
     if trap:

@@ -149,8 +149,15 @@ function stepTicks(nSteps) {
 const EDGE = 24; // log-odds at the sides of the drawing
 const POWERS = { "-23.026": "10⁻¹⁰", "-16.118": "10⁻⁷", "-6.907": "0.001", 0: "½", 6.907: "0.999", 16.118: "1−10⁻⁷" };
 
-/** Loss of one stamp by the log-odds of the right answer, computed by the code that trains. */
+const curves = new Map();
+
+/** Loss of one stamp by the log-odds of the right answer, computed once by the code that trains. */
 function curveOf(clip) {
+  if (!curves.has(clip)) curves.set(clip, computeCurve(clip));
+  return curves.get(clip);
+}
+
+function computeCurve(clip) {
   return Array.from({ length: 40 * EDGE + 1 }, (_, i) => {
     const odds = (i - 20 * EDGE) / 20;
     const { loss, gradient } = lossOf([0, odds], 1, clip);
