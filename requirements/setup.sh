@@ -70,7 +70,7 @@ candidates() {
 # find_uv: set `uv` to the one on the PATH, or else fetch the one that is pinned; where neither is, set `reason`.
 find_uv() {
   local any
-  uv="$(command -v uv)" && return
+  uv="$(command -v uv)" && "$uv" --version >/dev/null 2>&1 && return  # it may be a shim that only fails
   uv="$PWD/.tools/uv"
   if [ -x "$uv" ] && [ "$("$uv" --version | cut -d ' ' -f 2)" = "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/modern.txt)" ]; then
     return

@@ -31,7 +31,7 @@ run() {
   if [ ${#folders[@]} -eq 0 ]; then echo 5 >"$place/$name.status"; return; fi
   if [ "$side" = modern ]; then side="modern${LENS_PYTHON:+-$LENS_PYTHON}"; fi
   printf '\n== %s: %s, %s\n' "$name" "$(".venv-$side/bin/python" --version)" "${folders[*]}"
-  LENS_TEST_COUNTS="$place/$name" ".venv-$side/bin/python" -m pytest --continue-on-collection-errors "${folders[@]}" "$@"
+  LENS_TEST_COUNTS="$place/$name" ".venv-$side/bin/python" -m pytest --continue-on-collection-errors --durations=10 "${folders[@]}" "$@"
   echo $? >"$place/$name.status"
 }
 

@@ -99,20 +99,35 @@ LACKING = {
 WORKING = ("score cutouts --model cnn --out scores.csv", "simulate --mocks 4 --out mocks", "--help")
 
 
-@pytest.fixture(scope="module")
-def session(place, tmp_path_factory):
-    """Carry out all command lines in the bare environment: the folder it was done in, and how each ended."""
-    folder = tmp_path_factory.mktemp("session")
-    (folder / "cutouts").mkdir()
+WITH_EXTRAS = (
+    "train --model cnn --mocks 60 --epochs 1 --batch-size 8 --out run",
+    "report run --out report.html",
+    "export run --out run.onnx",
+    "score cutouts/0.fits --model cnn --engine openvino --out scores.parquet",
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with three cutouts in it."""
+    (tmp_path / "cutouts").mkdir()
     for number in range(3):
         stamp = np.random.RandomState(number).normal(0, 3.5, (45, 45)).astype(np.float32)
-        fits.writeto(folder / f"cutouts/{number}.fits", stamp, fits.Header([("PIXSCALE", 0.18)]))
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    lines = [*WORKING, *LACKING]
-    command = (place / "bin/python", "-c", SESSION, json.dumps([line.split() for line in lines]))
-    done = run(*command, cwd=folder, env={**environment, "OMP_NUM_THREADS": "1"})
+        fits.writeto(tmp_path / f"cutouts/{number}.fits", stamp, fits.Header([("PIXSCALE", 0.18)]))
+    return tmp_path
+
+
+def carry_out(python, side, folder, lines, packages=""):
+    """Carry out command lines in an environment, with the packages of another folder where one is named: their ends."""
+    command = (
+        python,
+        "-c",
+        SESSION.replace("lens_modern", f"lens_{side}"),
+        json.dumps([line.split() for line in lines]),
+    )
+    done = run(*command, cwd=folder, env={**os.environ, "PYTHONPATH": str(packages), "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    return folder, dict(zip(lines, json.loads(done.stdout)))
+    return dict(zip(lines, json.loads(done.stdout)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,20 +159,32 @@ def test_the_bare_install_lacks_what_the_extras_bring(place):
     assert run(place / "bin/python", "-c", lacking).stdout == "[]\n"
 
 
-def test_it_simulates_and_scores_a_folder(session):
-    folder, ended = session
+def test_bare_it_scores_a_folder_and_says_which_extra_the_rest_lacks(place, folder):
+    ended = carry_out(place / "bin/python", "modern", folder, [*WORKING, *LACKING])
     assert [ended[line][0] for line in WORKING] == [0, 0, 0], ended
     assert len((folder / "scores.csv").read_text().splitlines()) == 4
     assert json.loads((folder / "scores.json").read_text())["versions"]["lens-common"] == __version__
     assert len([*folder.glob("mocks/**/*.fits.gz")]) == 4
+    assert all(f"    {verb} " in ended["--help"][1] for verb in ("score", "report", "realism", "export", "train"))
+    for line, extra in LACKING.items():
+        status, out, err = ended[line]
+        assert (status, out) == (2, ""), line
+        assert err.count("\n") == 1 and f"pip install 'lens-modern[{extra}]'" in err, line
 
 
-@pytest.mark.parametrize(("line", "extra"), LACKING.items())
-def test_what_lacks_its_extra_says_so_in_one_sentence(session, line, extra):
-    status, out, err = session[1][line]
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1 and f"pip install 'lens-modern[{extra}]'" in err
+def test_with_its_extras_it_reports_exports_and_scores_any_file(place, folder):
+    ended = carry_out(place / "bin/python", "modern", folder, WITH_EXTRAS, Path(np.__file__).parents[1])
+    assert [ended[line][0] for line in WITH_EXTRAS] == [0, 0, 0, 0], ended
+    assert all((folder / name).stat().st_size for name in ("report.html", "run.onnx", "scores.parquet"))
 
 
-def test_its_help_lists_every_verb(session):
-    assert all(f"    {verb} " in session[1]["--help"][1] for verb in ("score", "report", "realism", "export", "train"))
+def test_lens_legacy_scores_from_its_wheel_and_the_lock(dist, folder):
+    legacy = ROOT / ".venv-legacy"
+    assert run(legacy / "bin/python", "-m", "venv", folder / "venv").returncode == 0
+    options = ("--no-index", "--no-deps", "--quiet", "--find-links", dist)
+    done = run(folder / "venv/bin/python", "-m", "pip", "install", *options, "lens-legacy", "lens-common")
+    assert done.returncode == 0, done.stderr
+    (packages,) = legacy.glob("lib/python3.8/site-packages")
+    line = "score cutouts --model cnn --out scores.csv"
+    assert carry_out(folder / "venv/bin/python", "legacy", folder, [line], packages)[line][0] == 0
+    assert len((folder / "scores.csv").read_text().splitlines()) == 4

@@ -119,6 +119,13 @@ def test_without_uv_and_any_python_one_sentence_says_so(machine):
     assert machine.left() == []
 
 
+def test_a_shim_that_fails_is_no_uv(machine):
+    shim = machine.programs / "uv"
+    shim.write_text(f"#!{machine.programs / 'bash'}\nexit 127\n")
+    shim.chmod(0o755)
+    check_one_sentence(machine.set_up(), "no uv")
+
+
 def test_without_a_network_uv_is_not_fetched_and_nothing_is_left(machine):
     machine.add(sys.executable, "python3")
     done = machine.set_up(PIP_INDEX_URL="http://127.0.0.1:9/simple")
