@@ -14,13 +14,15 @@ from lab.execute import HERE, NOTEBOOKS
 
 STYLE = """
 @page { size: 297mm 167mm; margin: 0 }
-body { margin: 0; font: 22px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #ddd }
-section { box-sizing: border-box; width: min(100vw, 297mm); min-height: 167mm; margin: 1em auto; padding: 10mm 16mm;
+body { margin: 0; font: 26px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #ddd }
+section { position: relative; box-sizing: border-box;
+  width: min(100vw, 297mm); min-height: 167mm; margin: 1em auto; padding: 10mm 16mm;
   background: #fff; break-after: page; overflow: hidden }
-h1 { font-size: 38px; line-height: 1.15; margin: 0 0 .5em; color: #123a5c }
-img { display: block; max-width: 100%; max-height: 78mm; margin: 0 auto }
+h1 { font-size: 44px; line-height: 1.15; margin: 0 0 .5em; color: #123a5c }
+img { display: block; max-width: 100%; max-height: 88mm; margin: 0 auto }
 table { border-collapse: collapse } td, th { border-bottom: 1px solid #aaa; padding: .25em .8em; text-align: left }
-pre { background: #f2f2f2; padding: .6em; overflow: auto } footer { font-size: 14px; color: #595959 }
+pre { background: #f2f2f2; padding: .6em; overflow: auto } 
+footer { position: absolute; right: 8mm; bottom: 5mm; font-size: 14px; color: #595959 }
 @media print { body { background: #fff } section { margin: 0; height: 167mm } }
 """
 
