@@ -28,7 +28,8 @@ check: setup  ## lint, and the tests that name what changed since main; before e
 
 thorough: setup  ## what takes minutes: ResNets trained afresh, a Python brought by uv, 10,000 malformed files, all notebooks; ONLY="FILE ..."
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest $(or $(ONLY),tests/agreement tests/modern/test_interpreters.py \
-	  tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py tests/modern/test_lab.py tests/modern/test_exercise.py)
+	  tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py tests/modern/test_lab.py tests/modern/test_exercise.py \
+	  tests/parity/test_lab_page.py)
 
 dist: setup  ## build wheels and sdists of the three distributions into dist/
 	@bash requirements/dist.sh
