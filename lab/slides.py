@@ -21,7 +21,7 @@ section { position: relative; box-sizing: border-box;
 h1 { font-size: 44px; line-height: 1.15; margin: 0 0 .5em; color: #123a5c }
 img { display: block; max-width: 100%; max-height: 88mm; margin: 0 auto }
 table { border-collapse: collapse } td, th { border-bottom: 1px solid #aaa; padding: .25em .8em; text-align: left }
-pre { background: #f2f2f2; padding: .6em; overflow: auto } 
+pre { background: #f2f2f2; padding: .6em; overflow: auto }
 footer { position: absolute; right: 8mm; bottom: 5mm; font-size: 14px; color: #595959 }
 @media print { body { background: #fff } section { margin: 0; height: 167mm } }
 """

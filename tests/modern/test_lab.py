@@ -77,7 +77,7 @@ def test_the_cells_to_be_written_are_not_right_and_the_solutions_are():
 def test_quiz_and_answers_have_five_for_each_notebook():
     for page in ("quiz.md", "quiz-answers.md"):
         parts = re.split(r"^## ", (HERE / page).read_text(), flags=re.MULTILINE)[1:]
-        assert [len(re.findall(r"^\d\. ", part, re.MULTILINE)) for part in parts] == [5] * 6
+        assert [len(re.findall(r"\n\d\. ", part)) for part in parts] == [5] * 6
 
 
 def test_the_slides_are_ten_to_fifteen_and_name_figures_that_are_there():
