@@ -16,7 +16,7 @@ from lens_common.data.decoding import MOST_BYTES, as_stamp
 from lens_common.data.headers import NOT_SKY, StampError
 from lens_common.files import read_csv
 from lens_modern.cli import main
-from lens_modern.survey.readers import READERS, find_reader, rows_at_once
+from lens_modern.survey.readers import READERS, REFERENCE, find_reader, rows_at_once
 
 RANDOM = np.random.default_rng(0)
 AXES = {"NAXIS": 2, "NAXIS1": 45, "NAXIS2": 45}
@@ -146,6 +146,24 @@ def test_strings_over_which_hdf5_would_loop_for_ever_are_refused(tmp_path, capsy
         (tmp_path / "damaged.h5").write_bytes(content[:heap] + first + content[heap + 16 :])
         assert score(tmp_path / "damaged.h5", tmp_path / "s.csv") == 2
         assert "in the heap of its strings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chunks", [None, (2,)])
+def test_a_string_that_lies_nowhere_is_refused(tmp_path, capsys, chunks):
+    ids = ["a", "", "d" * 5000]
+    with h5py.File(tmp_path / "good.h5", "w", userblock_size=512) as file:
+        file["images"] = draw(3)
+        column = file.create_dataset("id", data=ids, chunks=chunks, dtype=h5py.string_dtype())
+        place = column.id.get_chunk_info(0).byte_offset if chunks else column.id.get_offset()
+    assert score(tmp_path / "good.h5", tmp_path / "s.csv") == 0
+    assert [row["id"] for row in read_csv(tmp_path / "s.csv")][::2] == ids[::2]
+    content = (tmp_path / "good.h5").read_bytes()
+    place += 0 if content[place : place + 4] == b"\1\0\0\0" else 512
+    for reference in ((2**16, 0x7FFFFFFF, 2), (2**16, int.from_bytes(content[place + 4 : place + 12], "little"), 1)):
+        damaged = np.array(reference, REFERENCE).tobytes()
+        (tmp_path / "damaged.h5").write_bytes(content[:place] + damaged + content[place + 16 :])
+        assert score(tmp_path / "damaged.h5", tmp_path / "s.csv") == 2
+        assert "a string of /id lies nowhere" in capsys.readouterr().err
 
 
 def test_another_number_of_ids_and_a_shape_below_one_are_refused(tmp_path, capsys):

@@ -39,6 +39,8 @@ FITS_BLOCK = 2880  # bytes
 GZIP = b"\x1f\x8b"  # how a gzipped file begins, whatever its name
 MOST_GAIN = 1032  # of deflate
 HDF5_HEAP = b"GCOL\x01\0\0\0"  # how a collection of strings begins
+OBJECT = ((0, 2), (8, 8))  # where the number and the size of a string stand in its header, and in how many bytes
+REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])  # to a string
 BAND_CARD = re.compile("(?:BAND|FILTER)[0-9]+")  # what viewers of coadds write into coloured cutouts, one a band
 LOG = logging.getLogger(__name__)
 MOST_HEADER = 1000 * FITS_BLOCK
@@ -238,30 +240,50 @@ def _plan_hdf5(path: Path, size: int, chosen: str = "") -> Iterator[tuple[int, l
             _check_column(path, key, column.shape, n_rows)
         noted = [attrs.get_id(key) for attrs in (file.attrs, arrays[name].attrs) for key in attrs]
         if any(held.dtype.kind == "O" for held in [*columns.values(), *noted]):
-            _check_strings(path)
+            _check_strings(path, columns.values())
     for start, stop in _row_ranges(n_rows, size):
         yield stop - start, [name, start, stop]
 
 
-def _check_strings(path: Path) -> None:
-    """Refuse damaged heaps, where strings of any length lie: over some, HDF5's library (2.0) loops without end.
+def _check_strings(path: Path, columns: Iterable[h5py.Dataset]) -> None:
+    """Refuse damaged strings of any length, and references to them: over some, HDF5's library (2.0) loops without end.
 
     References
     ----------
     HDF5 file format specification 3.0, section III.E: an object's header has 16 bytes, its size in the last 8.
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        sizes: dict[tuple[int, int], int] = {}  # of each string, by the place of its heap and its number there
         heap = content.find(HDF5_HEAP)
         while heap >= 0:
             end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
             place = heap + 16
             while place + 16 <= min(end, len(content)):
-                number, size = content[place : place + 2], int.from_bytes(content[place + 8 : place + 16], "little")
-                length = 16 + -(-size // 8) * 8 if any(number) else size  # number 0 is what is left, header and all
+                number, size = (int.from_bytes(content[place + at : place + at + n], "little") for at, n in OBJECT)
+                length = 16 + -(-size // 8) * 8 if number else size  # number 0 is what is left, header and all
                 if not 0 < length <= end - place:
                     raise StampError(f"{path} is damaged: {size} bytes at byte {place}, in the heap of its strings")
+                sizes[heap, number] = size
                 place += length
             heap = content.find(HDF5_HEAP, heap + len(HDF5_HEAP))
+        for column in columns:
+            for start, stop in _pieces_on_disk(column):
+                for length, at, number in np.frombuffer(content[start:stop], REFERENCE).tolist():
+                    if length > sizes.get((at + column.file.userblock_size, number), 0):
+                        raise StampError(f"{path} is damaged: a string of {column.name} lies nowhere")
+
+
+def _pieces_on_disk(column: h5py.Dataset) -> Iterator[tuple[int, int]]:
+    """Where the references of a column of strings lie in the file; of one that is packed nowhere."""
+    if column.dtype.kind != "O" or column.id.get_create_plist().get_nfilters():
+        return
+    pieces = [(column.id.get_offset(), column.id.get_storage_size())]
+    if column.chunks:
+        found = map(column.id.get_chunk_info, range(column.id.get_num_chunks()))
+        pieces = [(chunk.byte_offset, chunk.size) for chunk in found]
+    for start, size in pieces:
+        if start is not None and size % REFERENCE.itemsize == 0:
+            yield start, start + size
 
 
 def _check_written(path: Path, array: h5py.Dataset) -> None:
