@@ -166,4 +166,4 @@ def test_a_scaling_without_a_form_in_torch_is_refused(run, tmp_path, capsys, mon
 
 def test_a_missing_package_is_refused_by_name(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(export, "PACKAGES", ("onnx", "onnxruntime", "no_such_package"))
-    assert "No module named 'no_such_package'; install" in refusal(capsys, run, tmp_path / "cnn.onnx")
+    assert "No module named 'no_such_package'; pip install" in refusal(capsys, run, tmp_path / "cnn.onnx")
