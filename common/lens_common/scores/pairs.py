@@ -37,7 +37,7 @@ def find_pairs(
     Raises
     ------
     UserError
-        If there is no pair.
+        If no stamp has its like without lensing.
     """
     row_of = {stamp_id: row for row, stamp_id in enumerate(ids)}
     sides: List[Dict[int, Any]] = [{}, {}]
