@@ -338,10 +338,10 @@ def repair_stamp(stamp: np.ndarray, names: Names = ()) -> Tuple[np.ndarray, int]
         If more than 1 % of the pixels of a band are not finite.
     """
     bad = ~np.isfinite(stamp)
-    n_bad = bad.sum(axis=(1, 2))
-    n_nonfinite = int(n_bad.sum())
+    n_nonfinite = int(bad.sum())
     if n_nonfinite == 0:
         return stamp, 0
+    n_bad = bad.sum(axis=(1, 2))
     worst = int(n_bad.argmax())
     if n_bad[worst] > MAX_NONFINITE_FRACTION * stamp[0].size:
         name = names[worst] if names else f"number {worst}, counted from 0,"

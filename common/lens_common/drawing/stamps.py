@@ -21,7 +21,7 @@ TITLE_LETTERS = 17
 # Stamps are shown from -2 to 50 times their noise, linear below about 3 and logarithmic above.
 STRETCH_LOWEST, STRETCH_KNEE, STRETCH_HIGHEST = -2, 3, 50
 # Of pictures in colour, in units of the noise; Lupton et al. 2004, PASP 116, 133.
-COLOUR_STRETCH, COLOUR_Q = 10, 8
+COLOUR_STRETCH, COLOUR_Q = 5, 8
 
 
 def draw_stamps(
