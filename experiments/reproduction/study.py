@@ -52,6 +52,12 @@ class Run:
     options: tuple[str, ...] = ()
     data: str = ""
     sets: tuple[str, ...] = ()
+    preset: str = ""
+
+    @property
+    def recipe(self) -> str:
+        """Preset that it is trained with: the one it names, or the study's of its size."""
+        return self.preset or f"study-{self.n_stamps}"
 
     @property
     def cell(self) -> tuple[str, int, str, tuple[str, ...]]:
@@ -63,7 +69,7 @@ class Run:
         """Expected seconds on one core."""
         per_stamp, beside = COST[self.model, self.framework]
         given = dict(zip(self.options[::2], self.options[1::2]))
-        epochs = int(given.get("--epochs", PRESETS[f"study-{self.n_stamps}"].settings[self.model].epochs))
+        epochs = int(given.get("--epochs", PRESETS[self.recipe].settings[self.model].epochs))
         return beside + per_stamp * epochs * self.n_stamps * 0.9
 
 
@@ -86,7 +92,7 @@ def read_plan(path: Path = PLAN) -> dict:
             ([table["model"]], MODELS),
             (table["frameworks"], runner.SIDES),
             ([table["data"]] if "data" in table else [], plan["mocks"]),
-            ([f"{size} stamps" for size in table["stamps"] if f"study-{size}" not in PRESETS], ()),
+            ([table.get("preset", f"study-{size}") for size in table["stamps"]], PRESETS),
         )
         for name in [name for asked, known in asked_and_known for name in asked if name not in known]:
             raise UserError(f"{path} asks for {name!r}, which is not known")
@@ -118,6 +124,7 @@ def expand(plan: dict, profile: str) -> list[Run]:
                 options=tuple(table.get("options", ())),
                 data=table.get("data", ""),
                 sets=tuple(table.get("sets", plan["sets"])),
+                preset=table.get("preset", ""),
             )
             run = replace(run, name=run_name(run))
             if runs.setdefault(run.name, run) != run:
@@ -140,7 +147,7 @@ def run_name(run: Run) -> str:
 
 def train_command(run: Run, folder: str, data: str = "") -> list[str]:
     """Arguments of the training of a run, as a user would type them after lens-legacy or lens-modern."""
-    command = ["train", "--model", run.model, "--preset", f"study-{run.n_stamps}", "--seed", str(run.seed)]
+    command = ["train", "--model", run.model, "--preset", run.recipe, "--seed", str(run.seed)]
     command += ["--defects", ",".join(run.defects)] if run.defects else []
     command += ["--data", data] if data else []
     return [*command, *run.options, "--out", f"{folder}/{run.name}"]
