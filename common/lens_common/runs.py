@@ -63,7 +63,7 @@ CONFIG_TYPES: Dict[str, type] = {
     **dict.fromkeys(("seed", "shape.n_bands", "shape.side"), int),
     **dict.fromkeys(("model", "mode", "preset", "data.folder", "data.hash", "scaling.name"), str),
     **dict.fromkeys(("settings", "data", "shape", "scaling"), dict),
-    **dict.fromkeys(("defects", "data.noise", "data.sky"), list),
+    **dict.fromkeys(("defects", "bands", "data.noise", "data.sky", "data.chosen_bands"), list),
 }
 SETTING_TYPES = get_type_hints(TrainingSettings)
 PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib")
@@ -193,7 +193,7 @@ def _with_defaults(config: Dict[str, Any]) -> Dict[str, Any]:
         now = {name: field.default for name, field in TrainingSettings.__dataclass_fields__.items()}
         known = {name: value for name, value in {**now, **then}.items() if value is not MISSING}
         config["settings"] = {**known, **settings}
-    return {"mode": "faithful", **config}
+    return {"mode": "faithful", "bands": [], **config}
 
 
 def read_domain(run: Union[str, Path]) -> Domain:
@@ -222,6 +222,7 @@ def read_domain(run: Union[str, Path]) -> Domain:
         sky=tuple(data.get("sky", SKY_OF_MOCKS)),
         residual_sky=data.get("residual_sky", RESIDUAL_OF_MOCKS),
         scaling=config.get("scaling", {}).get("name", ""),
+        bands=tuple(config["bands"]),
     )
 
 

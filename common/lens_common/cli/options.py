@@ -5,6 +5,7 @@ import contextlib
 import sys
 from typing import Any, Callable, NoReturn, Optional
 
+from ..data.bands import parse_bands
 from ..data.quality import THRESHOLDS, describe_filter, parse_filter
 from ..errors import UserError
 from ..learning.models import MODELS
@@ -61,6 +62,20 @@ def add_subtract_sky(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="subtract from each stamp its sky, the median of its pixels clipped at three sigma: for images whose sky "
         "is still in them; a sky level unlike that of the training is warned of, a high one refused",
+    )
+
+
+def add_bands(parser: argparse.ArgumentParser) -> None:
+    """Add --bands, which is --band, too."""
+    parser.add_argument(
+        "--band",
+        "--bands",
+        dest="bands",
+        type=_argument(parse_bands),
+        default=(),
+        metavar="B",
+        help="which bands to take, in this order, of stamps that have several: names such as gri or g,r,i, which the "
+        "headers must state, or numbers from 0 such as 0,2; by default all, or those that the network knows by name",
     )
 
 
