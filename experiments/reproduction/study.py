@@ -1,6 +1,7 @@
 """Work through the runs of `plan.toml`: train each network, then let it score the test sets.
 
     python -m experiments reproduction.study quick|full [--folder DIR] [--jobs N] [--limit-minutes M] [--list]
+        [--only PATTERN ...]
 
 Every run has a run directory below DIR, and each of its files is written whole, so a study that was stopped goes on
 where it stopped: what is there is not done again, and a training continues from its checkpoint.
@@ -12,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -167,10 +169,11 @@ def pending_commands(run: Run, folder: Path, sets: dict[str, Path]) -> list[list
     return commands
 
 
-def prepare_sets(plan: dict, folder: Path, make: bool = True) -> dict[str, Path]:
-    """Folders of the test sets and of the mocks that some runs train on; mocks are made where they are missing."""
+def prepare_sets(plan: dict, folder: Path, make: bool = True, needed: Collection[str] | None = None) -> dict[str, Path]:
+    """Folders of the test sets and of the mocks that some runs train on, or of the needed ones; made where missing."""
     folders = {}
-    for name, about in [*plan["sets"].items(), *plan["mocks"].items()]:
+    tables = {**plan["sets"], **plan["mocks"]}
+    for name, about in [(name, about) for name, about in tables.items() if needed is None or name in needed]:
         named = os.environ.get(about.get("environment", ""))
         if "environment" not in about:
             folders[name] = folder / "data" / name
@@ -239,13 +242,14 @@ def work_beside(plan: dict, folder: Path, sets: dict[str, Path]) -> list[str]:
     return failed
 
 
-def work(profile: str, folder: str | None, jobs: int, limit_minutes: float, only_list: bool) -> int:
-    """Run a profile; 0, or 1 where a run failed."""
+def work(profile: str, folder: str | None, jobs: int, limit_minutes: float, only_list: bool, only: list[str]) -> int:
+    """Run a profile, or some runs of it; 0, or 1 where a run failed."""
     plan, place = read_plan(), Path(folder or runner.ROOT / "runs" / f"reproduction-{profile}").resolve()
-    runs = expand(plan, profile)
+    runs = [run for run in expand(plan, profile) if not only or any(fnmatchcase(run.name, part) for part in only)]
     if not only_list:
         place.mkdir(parents=True, exist_ok=True)
-    sets = prepare_sets(plan, place, make=not only_list)
+    needed = {name for run in runs for name in (run.data, *run.sets)}
+    sets = prepare_sets(plan, place, not only_list, needed if only else None)
     left = jobs_of(runs, place, sets)
     if only_list:
         pending = {job.name for job in left}
@@ -253,7 +257,7 @@ def work(profile: str, folder: str | None, jobs: int, limit_minutes: float, only
         return 0
     print(f"study: {len(runs)} runs, {len(runs) - len(left)} of them finished before", flush=True)
     failed = runner.work_through("study", left, jobs, place / "logs", 60 * limit_minutes)
-    failed += work_beside(plan, place, sets)
+    failed += [] if only else work_beside(plan, place, sets)
     if failed:
         print(f"study: {len(failed)} runs failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
@@ -264,6 +268,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--folder": {"help": "run directories; by default runs/reproduction-PROFILE"},
     "--jobs": {"type": int, "default": len(os.sched_getaffinity(0)), "help": "runs at a time, one core each"},
     "--limit-minutes": {"type": float, "default": float("inf"), "help": "begin no run after this"},
+    "--only": {
+        "nargs": "+",
+        "default": [],
+        "metavar": "PATTERN",
+        "help": "runs whose names fit, such as 'cnn-*-seed1'",
+    },
     "--list": {"action": "store_true", "dest": "only_list", "help": "only say what is left to do"},
 }
 main = partial(runner.carry_out, "study", __doc__, OPTIONS, work)
