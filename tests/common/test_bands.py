@@ -2,15 +2,19 @@
 
 import gzip
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from lens_common.data.bands import band_name, band_of_extension, parse_bands, read_band_names, take_bands
 from lens_common.data.decoding import decode_stamp, repair_stamp
 from lens_common.data.headers import StampError
+from lens_common.data.quality import apply_filter, parse_filter
 from lens_common.data.stamps import load_stamps
+from lens_common.data.summary import summarise
 from lens_common.errors import UserError
 
 GRI = ("g", "r", "i")
@@ -217,6 +221,24 @@ def test_bands_of_unlike_size_scale_or_zero_point_make_no_stamp(cards, sentence)
 
 
 # Folders.
+
+
+def test_a_summary_says_noise_and_brightness_of_each_band(folder):
+    stamps = load_stamps(folder("gri", "gri"))
+    values = summarise(stamps, Table({"path": stamps.paths}), parse_filter("default")).values
+    for name in GRI:
+        np.testing.assert_allclose(values[f"median [counts], {name}"], LEVELS[name], atol=1)
+        np.testing.assert_allclose(values[f"noise [counts], {name}"], 1, atol=0.5)
+
+
+def test_the_filter_flags_what_is_bad_in_one_band_alone(folder):
+    stamps = load_stamps(folder("gri", "gri", "gri"))
+    pixels = np.array(stamps.pixels) - np.reshape([LEVELS[name] for name in GRI], (1, 3, 1, 1))
+    pixels[:2, 2, 4, 4] += 50  # seen in i alone
+    pixels[1, 1] *= 20  # noisy in r alone, where nothing else is seen
+    reasons = apply_filter(replace(stamps, pixels=pixels.astype(np.float32)), parse_filter("default"))
+    assert [row.path for row in reasons] == ["1.fits.gz", "2.fits.gz"]
+    assert "noise" in reasons[0].reason and "signal" in reasons[1].reason
 
 
 def test_names_are_kept_and_lie_in_the_cache(folder):

@@ -76,7 +76,7 @@ def _draw_stamps(options: argparse.Namespace, stamps: Stamps, summary: Summary) 
     reasons = explain_flags(summary.quality, options.filter, rows)
     titles = ["\n".join([stamp_id, *filter(None, why.split(", "))]) for stamp_id, why in zip(stamps.ids[rows], reasons)]
     heading = f"{Path(stamps.folder).name}: framed, what the filter {describe_filter(options.filter)} drops"
-    pictures.plot_stamps(options.out, stamps.pixels[rows], titles, heading, flagged[rows])
+    pictures.plot_stamps(options.out, stamps.pixels[rows], titles, heading, flagged[rows], stamps.bands)
     print(f"wrote {options.out}")
 
 

@@ -59,7 +59,7 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     titles = [f"{stamp_id}\nscore {value:.3f}" for stamp_id, value in zip(chosen.ids, scores)][:MOST_DRAWN]
     heading = f"{Path(stamps.folder).name}: what the scores rest on"
-    pictures.plot_maps(out, chosen.pixels[:MOST_DRAWN], occlusions[:MOST_DRAWN], titles, heading)
+    pictures.plot_maps(out, chosen.pixels[:MOST_DRAWN], occlusions[:MOST_DRAWN], titles, heading, chosen.bands)
     arrays = {"ids": chosen.ids, "scores": scores, "stamps": np.array(chosen.pixels), "maps": occlusions}
     write_arrays(out.with_suffix(".npz"), arrays)
     print(f"{len(scores)} stamps mapped: wrote {out} and {out.with_suffix('.npz').name}")

@@ -62,7 +62,8 @@ def pairs(backend: ModuleType, options: argparse.Namespace) -> None:
     words = [f"{stamp_id}" for stamp_id in drawn.ids]
     words[1::2] = ["the same without lensing"] * len(words[1::2])
     titles = [f"{word}\nscore {value:.3f}" for word, value in zip(words, scores)]
-    pictures.plot_maps(out, drawn.pixels, maps, titles, f"{Path(stamps.folder).name}: with and without lensing")
+    heading = f"{Path(stamps.folder).name}: with and without lensing"
+    pictures.plot_maps(out, drawn.pixels, maps, titles, heading, drawn.bands)
     found: Dict[str, Any] = {"data_hash": stamps.data_hash, "model_hash": classifier.model_hash_, "rows": rows}
     write_json(out.with_suffix(".json"), found)
     print(f"wrote {out} and {out.with_suffix('.json').name}")
