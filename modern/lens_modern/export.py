@@ -123,7 +123,11 @@ def _sigma(scaling: Any, stamps: Tensor) -> Tensor:
 
 
 def _sky_sigma(scaling: Any, stamps: Tensor) -> Tensor:
-    return _sigma(scaling, (stamps.double() - _sky(stamps)).to(stamps.dtype))
+    return _sigma(scaling, _without_sky(stamps))
+
+
+def _without_sky(stamps: Tensor) -> Tensor:
+    return (stamps.double() - _sky(stamps)).to(stamps.dtype)
 
 
 def _sign_clip(scaling: Any, stamps: Tensor) -> Tensor:
@@ -142,6 +146,7 @@ SCALED: dict[type, Callable[[Any, Tensor], Tensor]] = {
     scalings.Sigma: _sigma,
     scalings.SkySigma: _sky_sigma,
     scalings.Arcsinh: lambda scaling, stamps: _over_noise(stamps).asinh(),
+    scalings.SkyArcsinh: lambda scaling, stamps: _over_noise(_without_sky(stamps)).asinh(),
     scalings.SignClip: _sign_clip,
     scalings.DeepLens: _deeplens,
 }

@@ -15,7 +15,7 @@ from lens_common.learning.scaling import SCALINGS, DeepLens, make_scaling, scali
 ONE_TO_NINE = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)
 NOISE = 2.965204437
 CONSTANT = np.full((1, 1, 3, 3), 7, np.float32)
-NAMES = ["raw", "sigma", "sky-sigma", "arcsinh", "sign-clip", "deeplens"]
+NAMES = ["raw", "sigma", "sky-sigma", "arcsinh", "sky-arcsinh", "sign-clip", "deeplens"]
 
 
 def pixels(*values):
@@ -248,6 +248,7 @@ def test_a_stored_deeplens_scales_with_its_stored_numbers():
 
 def test_an_unknown_scaling_is_refused_with_the_known_ones():
     with pytest.raises(
-        UserError, match="no scaling named 'log'; choose one of raw, sigma, sky-sigma, arcsinh, sign-clip, deeplens"
+        UserError,
+        match="no scaling named 'log'; choose one of raw, sigma, sky-sigma, arcsinh, sky-arcsinh, sign-clip, deeplens",
     ):
         make_scaling("log")

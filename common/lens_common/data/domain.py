@@ -21,9 +21,9 @@ FAR = 2.0  # times beyond the noise of the training
 # Times the largest sky level of the training: beyond it scores are those of the sky.
 TOO_FAR = 10.0
 # Scalings whose result a common factor of all pixels does not change, or hardly.
-WITHOUT_UNIT = ("sigma", "arcsinh", "sign-clip", "sky-sigma")
+WITHOUT_UNIT = ("sigma", "arcsinh", "sign-clip", "sky-sigma", "sky-arcsinh")
 # Scalings whose result a constant added to all pixels does not change.
-WITHOUT_SKY = ("sky-sigma",)
+WITHOUT_SKY = ("sky-sigma", "sky-arcsinh")
 # Stamps that are looked at to know the noise of a data set, or resampled at once.
 CHUNK = 1000
 

@@ -67,6 +67,15 @@ class Arcsinh(Scaling):
 
 
 @dataclass(frozen=True)
+class SkyArcsinh(Arcsinh):
+    """Inverse hyperbolic sine of the counts less the stamp's own sky, over its own noise: for bright galaxies."""
+
+    def transform(self, stamps: np.ndarray) -> np.ndarray:
+        """Subtract the sky of each band, divide by its noise, then compress."""
+        return super().transform(stamps - sky_of(stamps)[:, :, None, None])
+
+
+@dataclass(frozen=True)
 class SignClip(Scaling):
     """The study's, from the code of CMU DeepLens: clip(x, -1e-9, 1e-9) / 1e-9 * 100; pixels equal to 100 become 0.
 
@@ -134,6 +143,7 @@ SCALINGS: Dict[str, Type[Scaling]] = {
     "sigma": Sigma,
     "sky-sigma": SkySigma,
     "arcsinh": Arcsinh,
+    "sky-arcsinh": SkyArcsinh,
     "sign-clip": SignClip,
     "deeplens": DeepLens,
 }

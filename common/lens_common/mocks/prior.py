@@ -8,9 +8,10 @@ The numbers describe LSST single-epoch g-band stamps as the PICS mocks of the 20
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple, Union
 
 from ..errors import UserError
+from .multiband_prior import MULTIBAND_POPULATIONS, MultibandPrior
 
 
 @dataclass(frozen=True)
@@ -134,34 +135,43 @@ LEAK_CONTROLLED = replace(
     patch_rms_max_counts=0.0,
     cutout_fraction=0.0,
 )
-POPULATIONS = {prior.name: prior for prior in (PRIOR, LEAK_CONTROLLED)}
+AnyPrior = Union[Prior, MultibandPrior]
+POPULATIONS: Dict[str, AnyPrior] = {PRIOR.name: PRIOR, LEAK_CONTROLLED.name: LEAK_CONTROLLED, **MULTIBAND_POPULATIONS}
 
 
-def find_priors(names: Sequence[str]) -> Tuple[Prior, ...]:
+def find_priors(names: Sequence[str]) -> Tuple[AnyPrior, ...]:
     """Priors of populations by name.
 
     Raises
     ------
     UserError
-        If there is none of a name, or no name.
+        If there is none of a name, no name, or two of unlike bands.
     """
     unknown = [name for name in names if name not in POPULATIONS]
     if unknown or not names:
         raise UserError(f"no population named {(unknown or [''])[0]!r}; choose among {', '.join(POPULATIONS)}")
-    return tuple(POPULATIONS[name] for name in names)
+    priors = tuple(POPULATIONS[name] for name in names)
+    if len({bands_of(prior) for prior in priors}) > 1:
+        raise UserError(f"the populations {', '.join(names)} have unlike bands and can't be mixed in one set")
+    return priors
 
 
-def priors_to_json(priors: Sequence[Prior]) -> Any:
+def bands_of(prior: AnyPrior) -> Tuple[str, ...]:
+    """Names of the bands of a population's stamps; none for the one band of `Prior`, whose files name none."""
+    return tuple(band.name for band in prior.bands) if isinstance(prior, MultibandPrior) else ()
+
+
+def priors_to_json(priors: Sequence[AnyPrior]) -> Any:
     """Ready for JSON: the one prior, or a list."""
     return asdict(priors[0]) if len(priors) == 1 else [asdict(prior) for prior in priors]
 
 
-def prior_hash(*priors: Prior) -> str:
+def prior_hash(*priors: AnyPrior) -> str:
     """Fingerprint of a prior, or of some whose mocks are mixed, for the records of a set of mocks.
 
     Parameters
     ----------
-    *priors : Prior
+    *priors : Prior or MultibandPrior
         One or more.
 
     Returns

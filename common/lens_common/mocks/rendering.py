@@ -77,6 +77,8 @@ class SersicProfile:
         From the x axis to the major axis.
     centre_pixels : tuple of float
         (x, y) from the middle of the stamp.
+    further_bands : tuple of float
+        Flux in each further band over that in the first.
     """
 
     flux_counts: float
@@ -85,6 +87,7 @@ class SersicProfile:
     axis_ratio: float
     angle_radians: float
     centre_pixels: Tuple[float, float]
+    further_bands: Tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,16 +125,28 @@ class Scene:
         Full width at half maximum of the Gaussian point-spread function, 2 or more.
     lens : IsothermalLens or None
         ``None`` leaves the source as it is.
+    psf_fwhm_further_pixels : tuple of float
+        The same in each further band.
+    tolerance_counts, tolerance_share : float
+        A cell is divided where that moves more than so many counts, and more than this share of what it holds.
     """
 
     source: Sequence[SersicProfile]
     field: Sequence[SersicProfile]
     psf_fwhm_pixels: float
     lens: Optional[IsothermalLens] = None
+    psf_fwhm_further_pixels: Tuple[float, ...] = ()
+    tolerance_counts: float = TOLERANCE_COUNTS
+    tolerance_share: float = 0.0
+
+    @property
+    def n_bands(self) -> int:
+        """1, and as many more as there are further bands."""
+        return 1 + len(self.psf_fwhm_further_pixels)
 
 
 def render(scenes: Sequence[Scene]) -> Tuple[np.ndarray, np.ndarray]:
-    """Render main objects and field galaxies without noise.
+    """Render main objects and field galaxies in the first band, without noise.
 
     Parameters
     ----------
@@ -151,18 +166,44 @@ def render(scenes: Sequence[Scene]) -> Tuple[np.ndarray, np.ndarray]:
     source_counts = np.zeros((len(scenes), STAMP_SIDE_PIXELS, STAMP_SIDE_PIXELS))
     field_counts = np.zeros_like(source_counts)
     for number, scene in enumerate(scenes):
-        if not scene.psf_fwhm_pixels >= PSF_FWHM_MIN_PIXELS:
-            raise ValueError(
-                f"rendering needs a psf_fwhm_pixels of {PSF_FWHM_MIN_PIXELS:g} or more, got {scene.psf_fwhm_pixels}"
-            )
-        seeing = _seeing(scene.psf_fwhm_pixels / GAUSSIAN_FWHM_PER_SIGMA)
-        for counts, profiles, lens in ((source_counts, scene.source, scene.lens), (field_counts, scene.field, None)):
-            if profiles:
-                cells = _unlensed_cells(profiles) if lens is None else _lensed_cells(profiles, lens)
-                # In halves, each too small for OpenBLAS to share it out: its threads wait longer than they work.
-                rows = seeing[:, :HALF] @ cells[:HALF] + seeing[:, HALF:] @ cells[HALF:]
-                counts[number] = rows @ seeing.T
+        for counts, part in zip((source_counts, field_counts), render_bands(scene)):
+            counts[number] = part[0]
     return source_counts, field_counts
+
+
+def render_bands(scene: Scene) -> Tuple[np.ndarray, np.ndarray]:
+    """Render the main object and the field galaxies of one scene in all its bands, without noise.
+
+    Light is traced through the lens once for all bands.
+
+    Parameters
+    ----------
+    scene : Scene
+
+    Returns
+    -------
+    source_counts, field_counts : numpy.ndarray
+        Counts, float64 (bands, 45, 45).
+
+    Raises
+    ------
+    ValueError
+        If a point-spread function is narrower than 2 pixels, too fine for the cells.
+    """
+    parts = np.zeros((2, scene.n_bands, STAMP_SIDE_PIXELS, STAMP_SIDE_PIXELS))
+    widths = (scene.psf_fwhm_pixels, *scene.psf_fwhm_further_pixels)
+    for width in widths:
+        if not width >= PSF_FWHM_MIN_PIXELS:
+            raise ValueError(f"rendering needs a psf_fwhm_pixels of {PSF_FWHM_MIN_PIXELS:g} or more, got {width}")
+    seeings = [_seeing(width / GAUSSIAN_FWHM_PER_SIGMA) for width in widths]
+    for counts, profiles, lens in zip(parts, (scene.source, scene.field), (scene.lens, None)):
+        if profiles:
+            cells = _unlensed_cells(profiles, scene) if lens is None else _lensed_cells(profiles, lens, scene)
+            for band, seeing in enumerate(seeings):
+                # In halves, each too small for OpenBLAS to share it out: its threads wait longer than they work.
+                rows = seeing[:, :HALF] @ cells[band, :HALF] + seeing[:, HALF:] @ cells[band, HALF:]
+                counts[band] = rows @ seeing.T
+    return parts[0], parts[1]
 
 
 def _seeing(sigma: float) -> np.ndarray:
@@ -174,29 +215,29 @@ def _seeing(sigma: float) -> np.ndarray:
     return (0.5 * np.diff(erf(edges), axis=0)[0]).astype(np.float32)[STEPS]
 
 
-def _unlensed_cells(profiles: Sequence[SersicProfile]) -> np.ndarray:
-    """Counts in each cell of galaxies that no lens distorts, (CELLS_PER_SIDE, CELLS_PER_SIDE)."""
-    brightness = np.zeros((CELLS_PER_SIDE, CELLS_PER_SIDE), np.float32)
+def _unlensed_cells(profiles: Sequence[SersicProfile], scene: Scene) -> np.ndarray:
+    """Counts in each cell of galaxies that no lens distorts, (bands, CELLS_PER_SIDE, CELLS_PER_SIDE)."""
+    brightness = np.zeros((scene.n_bands, CELLS_PER_SIDE, CELLS_PER_SIDE), np.float32)
     for profile in profiles:
         reach = _reach_pixels(profile)
         columns, rows = (slice(*np.searchsorted(AXIS, (c - reach, c + reach))) for c in profile.centre_pixels)
-        brightness[rows, columns] += _sersic([profile])(AXIS[columns], AXIS[rows, None])
-    return _divided(brightness, _sersic(profiles), slice(0))
+        brightness[:, rows, columns] += _sersic([profile])(AXIS[columns], AXIS[rows, None])
+    return _divided(brightness, _sersic(profiles), slice(0), scene)
 
 
-def _lensed_cells(profiles: Sequence[SersicProfile], lens: IsothermalLens) -> np.ndarray:
-    """Counts in each cell of galaxies behind a lens, (CELLS_PER_SIDE, CELLS_PER_SIDE)."""
+def _lensed_cells(profiles: Sequence[SersicProfile], lens: IsothermalLens, scene: Scene) -> np.ndarray:
+    """Counts in each cell of galaxies behind a lens, (bands, CELLS_PER_SIDE, CELLS_PER_SIDE)."""
     light, trace = _sersic(profiles), _tracer(lens)
     # Opposite points have opposite sources.
     halves = trace(AXIS, AXIS[:HALF, None])
     brightness = light(*(np.concatenate([half, -half[::-1, ::-1]]) for half in halves))
-    return _divided(brightness, lambda x, y: light(*trace(x, y)), LENS_CENTRE)
+    return _divided(brightness, lambda x, y: light(*trace(x, y)), LENS_CENTRE, scene)
 
 
 def _sersic(profiles: Sequence[SersicProfile]) -> Light:
-    """Surface brightness of all profiles together as a function of x and y, counts / pixel^2."""
+    """Surface brightness of all profiles together as a function of x and y, (bands, ...), counts / pixel^2."""
     columns = np.array([_coefficients(profile) for profile in profiles], np.float32).T
-    offset_u, u_x, u_y, offset_v, v_x, v_y, exponent, central = columns[:, :, None, None]
+    offset_u, u_x, u_y, offset_v, v_x, v_y, exponent = columns[:7, :, None, None]
     exponential = all(profile.index == 1.0 for profile in profiles)
 
     def light(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -214,20 +255,21 @@ def _sersic(profiles: Sequence[SersicProfile]) -> Light:
             np.exp(u, out=u)
         np.negative(u, out=u)
         np.exp(u, out=u)
-        u *= central
-        return u.sum(axis=0) if len(u) > 1 else u[0]
+        bands = [central[:, None, None] * u for central in columns[7:]]
+        return np.stack([band.sum(axis=0) if len(band) > 1 else band[0] for band in bands])
 
     return light
 
 
 def _coefficients(profile: SersicProfile) -> Tuple[float, ...]:
-    """Of u = u_x x + u_y y - offset_u and v alike; central exp(-(u^2 + v^2)^exponent) is the profile."""
+    """Of u = u_x x + u_y y - offset_u and v alike; central exp(-(u^2 + v^2)^exponent) is the profile, band by band."""
     scale, root = _b_n(profile.index) ** profile.index / profile.radius_pixels, math.sqrt(profile.axis_ratio)
     cosine, sine = math.cos(profile.angle_radians), math.sin(profile.angle_radians)
     u_x, u_y, v_x, v_y = scale * root * cosine, scale * root * sine, -scale / root * sine, scale / root * cosine
     x, y = profile.centre_pixels
     central = profile.flux_counts * _central_share(profile)
-    return u_x * x + u_y * y, u_x, u_y, v_x * x + v_y * y, v_x, v_y, 0.5 / profile.index, central
+    bands = [central, *(central * ratio for ratio in profile.further_bands)]
+    return (u_x * x + u_y * y, u_x, u_y, v_x * x + v_y * y, v_x, v_y, 0.5 / profile.index, *bands)
 
 
 def _b_n(index: float) -> float:
@@ -245,6 +287,11 @@ def _reach_pixels(profile: SersicProfile) -> float:
     """Distance along the major axis at which a profile may be left out."""
     depth = math.log(max(_central_share(profile) / SHARE_PER_PIXEL_MIN, 1e3))
     return profile.radius_pixels * (depth / _b_n(profile.index)) ** profile.index / math.sqrt(profile.axis_ratio)
+
+
+def trace_back(lens: IsothermalLens, x: np.ndarray, y: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Where in the source plane the light comes from that is seen at (x, y), pixels from the lens; not at (0, 0)."""
+    return _tracer(lens)(x, y)
 
 
 def _tracer(lens: IsothermalLens) -> Callable[[np.ndarray, np.ndarray], Tuple[np.ndarray, np.ndarray]]:
@@ -274,15 +321,20 @@ def _tracer(lens: IsothermalLens) -> Callable[[np.ndarray, np.ndarray], Tuple[np
     return trace
 
 
-def _divided(brightness: np.ndarray, light: Light, always: slice) -> np.ndarray:
+def _divided(brightness: np.ndarray, light: Light, always: slice, scene: Scene) -> np.ndarray:
     """Counts in each cell: the brightness at its middle, or at finer points where it bends, times the area."""
-    tolerance = min(TOLERANCE_COUNTS, TOLERANCE_SHARE * CELL_AREA * float(brightness.sum()))
-    inner = brightness[1:-1, 1:-1]
-    bend = np.abs(brightness[1:-1, 2:] + brightness[1:-1, :-2] - 2.0 * inner)
-    bend += np.abs(brightness[2:, 1:-1] + brightness[:-2, 1:-1] - 2.0 * inner)
+    # One number a band, or one a cell where it grows with what the cell holds.
+    whole_light = brightness.reshape(len(brightness), -1).sum(axis=1)
+    tolerance = np.minimum(scene.tolerance_counts, TOLERANCE_SHARE * CELL_AREA * whole_light)[:, None, None]
+    if scene.tolerance_share:
+        tolerance = np.maximum(tolerance, scene.tolerance_share * CELL_AREA * brightness)
+    inner = brightness[:, 1:-1, 1:-1]
+    bend = np.abs(brightness[:, 1:-1, 2:] + brightness[:, 1:-1, :-2] - 2.0 * inner)
+    bend += np.abs(brightness[:, 2:, 1:-1] + brightness[:, :-2, 1:-1] - 2.0 * inner)
     # Taylor: the mean over a cell is its middle plus a 24th of the second differences.
-    divided = np.zeros(brightness.shape, bool)
-    divided[1:-1, 1:-1] = bend > 24.0 * tolerance / CELL_AREA
+    limit = 24.0 * tolerance / CELL_AREA
+    divided = np.zeros(brightness.shape[1:], bool)
+    divided[1:-1, 1:-1] = (bend > (limit[:, 1:-1, 1:-1] if scene.tolerance_share else limit)).any(axis=0)
     # Beside a cusp the differences may cancel: what lies between divided cells is divided, too.
     between = (divided[1:-1, 2:] & divided[1:-1, :-2]) | (divided[2:, 1:-1] & divided[:-2, 1:-1])
     divided[1:-1, 1:-1] |= between
@@ -298,11 +350,17 @@ def _divided(brightness: np.ndarray, light: Light, always: slice) -> np.ndarray:
     weight = whole.copy()
     weight[1:-1, 1:-1] += (1.0 - 1.0 / CHILDREN) / 24.0 * (around - 4.0 * whole[1:-1, 1:-1])
     counts = brightness * weight * CELL_AREA
-    return counts + _spread(*_children(parent, light, tolerance))
+    at_parent = np.broadcast_to(tolerance, brightness.shape).reshape(len(brightness), -1)[:, parent]
+    spread = _spread if len(brightness) == 1 else _spread_blocks
+    return counts + spread(_children(parent, light, at_parent))
 
 
-def _children(parent: np.ndarray, light: Light, tolerance: float) -> List[np.ndarray]:
-    """Divide cells until it no longer matters: cell, x and y in its sides from its middle, counts of each point."""
+def _children(parent: np.ndarray, light: Light, tolerance: np.ndarray) -> List[List[np.ndarray]]:
+    """Divide cells until it no longer matters; for each division the blocks of points that are not divided again.
+
+    Each holds the cells (blocks,), x and y in their sides from their middles (blocks, CHILDREN), and the counts of
+    each point (bands, blocks, CHILDREN).
+    """
     x = y = np.zeros(parent.size, np.float32)
     side, finest = 1.0, []
     for division in range(DIVISIONS_MAX):
@@ -311,20 +369,44 @@ def _children(parent: np.ndarray, light: Light, tolerance: float) -> List[np.nda
         row, column = np.divmod(parent[:, None], CELLS_PER_SIDE)
         counts = light(AXIS[column] + x / CELLS_PER_PIXEL, AXIS[row] + y / CELLS_PER_PIXEL)
         counts *= CELL_AREA * side**2
-        square = counts.reshape(-1, CHILDREN_PER_SIDE, CHILDREN_PER_SIDE)
-        bend = sum(np.abs(np.diff(square, 2, axis)).sum(axis=(1, 2)) for axis in (1, 2))
-        again = (bend > 24.0 * tolerance) & (division < DIVISIONS_MAX - 1)
-        cells = np.repeat(parent, CHILDREN).reshape(counts.shape), x, y, counts
-        finest.append([part[~again].ravel() for part in cells])
+        square = counts.reshape(*counts.shape[:2], CHILDREN_PER_SIDE, CHILDREN_PER_SIDE)
+        bend = sum(np.abs(np.diff(square, 2, axis)).sum(axis=(2, 3)) for axis in (2, 3))
+        again = (bend > 24.0 * tolerance).any(axis=0) & (division < DIVISIONS_MAX - 1)
+        finest.append([parent[~again], x[~again], y[~again], counts[:, ~again]])
         if not again.any():
             break
-        parent, x, y, _ = (part[again].ravel() for part in cells)
-    return [np.concatenate(parts) for parts in zip(*finest)]
+        parent = np.repeat(parent[again], CHILDREN)
+        x, y = x[again].ravel(), y[again].ravel()
+        tolerance = np.repeat(tolerance[:, again], CHILDREN, axis=1)
+    return finest
 
 
-def _spread(parent: np.ndarray, x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Lay the light of points on the 3 x 3 cells around each so that its moments up to the second stay."""
-    weights_x, weights_y = (np.stack([0.5 * u * (u - 1.0), 1.0 - u * u, 0.5 * u * (u + 1.0)]) for u in (x, y))
+def _spread(blocks: List[List[np.ndarray]]) -> np.ndarray:
+    """Lay the light of points of one band on the 3 x 3 cells around each so that its moments up to the second stay."""
+    parent = np.concatenate([np.repeat(cells, CHILDREN) for cells, _, _, _ in blocks])
+    x, y, counts = (np.concatenate([block[part].ravel() for block in blocks]) for part in (1, 2, 3))
+    weights_x, weights_y = (np.stack(_shares(u)) for u in (x, y))
     weights = weights_y[:, None] * (weights_x * counts)
     cells = np.bincount((parent + AROUND).ravel(), weights.ravel(), CELLS_PER_SIDE**2)
-    return cells.astype(np.float32).reshape(CELLS_PER_SIDE, CELLS_PER_SIDE)
+    return cells.astype(np.float32).reshape(1, CELLS_PER_SIDE, CELLS_PER_SIDE)
+
+
+def _spread_blocks(blocks: List[List[np.ndarray]]) -> np.ndarray:
+    """The same in several bands, faster: points of one cell are added up before they are laid out.
+
+    It adds in another order, and so would change the last bits of mocks in one band.
+    """
+    cells, laid = [], []
+    for parent, x, y, counts in blocks:
+        weights_x, weights_y = (np.stack(_shares(u), axis=-1) for u in (x, y))  # (blocks, CHILDREN, 3)
+        weights = (weights_y[..., :, None] * weights_x[..., None, :]).reshape(len(parent), CHILDREN, 9)
+        laid.append(np.matmul(counts.transpose(1, 0, 2), weights))  # (blocks, bands, 9)
+        cells.append(parent[:, None] + AROUND[:, 0])
+    around, light = np.concatenate(cells).ravel(), np.concatenate(laid)
+    bands = [np.bincount(around, light[:, band].ravel(), CELLS_PER_SIDE**2) for band in range(light.shape[1])]
+    return np.array(bands, np.float32).reshape(-1, CELLS_PER_SIDE, CELLS_PER_SIDE)
+
+
+def _shares(u: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares of a point's light that three neighbours in a row get; ``u`` in sides of a cell from the middle one."""
+    return 0.5 * u * (u - 1.0), 1.0 - u * u, 0.5 * u * (u + 1.0)

@@ -11,118 +11,24 @@ Collett 2015, ApJ 811, 20 (LensPop, the survey's noise).
 """
 
 import math
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import List, Tuple, Union
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ..data.layout import PIXEL_SCALE_ARCSEC, STAMP_SIDE_PIXELS, LensParameters
+from .multiband import simulate_multiband_stamp
+from .multiband_prior import MultibandPrior
 from .prior import PRIOR, FieldPopulation, Prior, SourcePopulation
 from .rendering import IsothermalLens, Scene, SersicProfile, render
+from .truth import LensDraw, Mock, einstein_radius_arcsec
 
 # Raise it when the same seed and prior give another stamp.
 SIMULATOR_VERSION = 2
 
-SPEED_OF_LIGHT_KM_S = 299792.458
-ARCSEC_PER_RADIAN = math.degrees(1.0) * 3600.0
 
-
-@dataclass(frozen=True, eq=False)
-class Mock:
-    """One simulated stamp and what is known of it.
-
-    Attributes
-    ----------
-    stamp : numpy.ndarray
-        float32 (45, 45), counts, noise included.
-    is_lens : bool
-    truth : LensParameters
-        What the file name says.  A non-lens carries the parameters of a lens that is not there, as in the
-        PICS mocks, and magnification 1.
-    einstein_radius_arcsec : float
-        0 for a non-lens.
-    snr : float
-        Total signal-to-noise ratio sqrt(sum(signal^2 / variance)) of the noise-free main object alone
-        (lensed source, or the non-lens's object), without field galaxies and background.
-    z_source : float
-    source_flux_counts : float
-        Of the main object with clumps and companion, without lensing.
-    source_radius_arcsec, source_offset_arcsec : float
-        Half-light radius of the galaxy in the main object, and its distance from the middle of the stamp, without
-        lensing.
-    seed : int
-        With the class and the prior it makes this stamp again.
-    """
-
-    stamp: np.ndarray
-    is_lens: bool
-    truth: LensParameters
-    einstein_radius_arcsec: float
-    snr: float
-    z_source: float
-    source_flux_counts: float
-    source_radius_arcsec: float
-    source_offset_arcsec: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class LensDraw:
-    """A lens and the redshift of its source, as drawn; angles in degrees, dispersion in km/s."""
-
-    velocity_dispersion_km_s: float
-    axis_ratio: float
-    position_angle_deg: float
-    z_lens: float
-    z_source: float
-    shear: float
-    shear_angle_deg: float
-
-
-def einstein_radius_arcsec(
-    velocity_dispersion_km_s: float, z_lens: float, z_source: float, omega_matter: float
-) -> float:
-    """Einstein radius of an isothermal lens in a flat universe, in arcsec.
-
-    ``4 pi (sigma_v / c)^2 D_ls / D_s``; for flat space the ratio of angular diameter distances is one of
-    comoving distances, and the Hubble constant cancels.
-
-    Parameters
-    ----------
-    velocity_dispersion_km_s : float
-    z_lens, z_source : float
-        Redshifts; a source before the lens gives 0.
-    omega_matter : float
-        Matter density of a flat LambdaCDM universe.
-
-    References
-    ----------
-    Kormann, Schneider & Bartelmann 1994, A&A 284, 285; Hogg 1999 (arXiv:astro-ph/9905116), equation 15.
-    """
-    if z_source <= z_lens:
-        return 0.0
-    distance_to_lens, distance_to_source = (_comoving_distance(z, omega_matter) for z in (z_lens, z_source))
-    distance_ratio = 1.0 - distance_to_lens / distance_to_source
-    deflection_radians = 4.0 * math.pi * (velocity_dispersion_km_s / SPEED_OF_LIGHT_KM_S) ** 2
-    return deflection_radians * distance_ratio * ARCSEC_PER_RADIAN
-
-
-def _comoving_distance(redshift: float, omega_matter: float) -> float:
-    """Line-of-sight comoving distance in Hubble lengths, by 24 Gauss-Legendre points."""
-    nodes, weights = _gauss_legendre(24)
-    z = 0.5 * redshift * (nodes + 1.0)
-    expansion = np.sqrt(omega_matter * (1.0 + z) ** 3 + 1.0 - omega_matter)
-    return float(0.5 * redshift * np.sum(weights / expansion))
-
-
-@lru_cache(maxsize=None)
-def _gauss_legendre(n_points: int) -> Tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(n_points)
-
-
-def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR, lensing: bool = True) -> Mock:
+def simulate_stamp(seed: int, is_lens: bool, prior: Union[Prior, MultibandPrior] = PRIOR, lensing: bool = True) -> Mock:
     """Simulate one stamp.
 
     Parameters
@@ -131,7 +37,7 @@ def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR, lensing: bool
         0 to 2**32 - 1.  The same seed, class, prior and library versions give the same bytes.
     is_lens : bool
         A lens with its source, or an object that no lens distorts.
-    prior : Prior
+    prior : Prior or MultibandPrior
     lensing : bool
         False takes the mass of a lens away and multiplies the flux of its source by the magnification: the same
         source, field, seeing and draws of noise, as bright as before, but for the bending of light.
@@ -146,6 +52,8 @@ def simulate_stamp(seed: int, is_lens: bool, prior: Prior = PRIOR, lensing: bool
     The magnification is the flux of the lensed source in the stamp over its analytic flux without a lens.
     The noise is drawn last, from the same generator, so that it never moves what is physical.
     """
+    if isinstance(prior, MultibandPrior):
+        return simulate_multiband_stamp(seed, is_lens, prior, lensing)
     # A list seeds both classes apart; numpy has frozen the streams of RandomState.
     random = np.random.RandomState([seed, int(is_lens)])
     scene, lens = draw_scene(random, is_lens, prior)

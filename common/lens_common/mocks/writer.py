@@ -26,7 +26,8 @@ from ..errors import UserError
 from ..memory import usable_cores
 from ..processes import map_in_order
 from ..progress import progress_bar
-from .prior import PRIOR, Prior, prior_hash, priors_to_json
+from .multiband_prior import NJY_ZERO_POINT_MAG, MultibandPrior
+from .prior import PRIOR, AnyPrior, Prior, bands_of, prior_hash, priors_to_json
 from .simulator import SIMULATOR_VERSION, Mock, simulate_stamp
 
 __all__ = ["SIMULATOR_VERSION", "Mock", "make_mocks", "simulate_stamp", "stamp_seed"]
@@ -40,6 +41,7 @@ STAMPS_PER_WORKER_MIN = 200
 REQUEST_KEYS = ("prior_hash", "simulator_version", "seed", "n_stamps", "pairs")
 
 Draw = Callable[[bool, int], Mock]
+Card = Tuple[str, Union[str, float], str]
 
 log = logging.getLogger("lens")
 
@@ -55,7 +57,7 @@ def make_mocks(
     folder: Union[str, Path],
     n_stamps: int,
     seed: int = 1,
-    prior: Union[Prior, Sequence[Prior]] = PRIOR,
+    prior: Union[AnyPrior, Sequence[AnyPrior]] = PRIOR,
     workers: Optional[int] = None,
     verbose: bool = False,
     pairs: bool = False,
@@ -74,7 +76,7 @@ def make_mocks(
         2 or more; ``n_stamps // 2`` are lenses.  Both classes are numbered from 0.
     seed : int
         Seed of the set.
-    prior : Prior or sequence of Prior
+    prior : Prior, MultibandPrior or sequence of them
         Where there are several, the stamps of each class take turns: number k is drawn from the k-th, and round again.
     workers : int, optional
         Processes; by default one a core, fewer for small sets.  With more than one, a script that calls
@@ -103,9 +105,11 @@ def make_mocks(
     if workers is not None and workers < 1:
         raise UserError(f"mocks need at least 1 worker, got {workers}")
     folder = Path(os.path.abspath(folder))
-    priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
+    priors = (prior,) if isinstance(prior, (Prior, MultibandPrior)) else tuple(prior)
     if not priors:
         raise UserError("mocks need at least one prior, got none")
+    if len({bands_of(prior) for prior in priors}) > 1:
+        raise UserError(f"populations of unlike bands can't be mixed: {', '.join(prior.name for prior in priors)}")
     record = _record(n_stamps, seed, priors, pairs)
     if _is_finished(folder, record):
         log.info("%s holds these mocks already", folder)
@@ -117,7 +121,8 @@ def make_mocks(
     missing = [piece for piece in pieces if not _piece_path(partial, *piece).exists()]
     log.info("simulating %d mocks in %s; %d of %d pieces to do", n_stamps, partial, len(missing), len(pieces))
     draw = functools.partial(_draw, seed=seed, priors=priors, pairs=pairs)
-    _make_pieces(partial, missing, draw, workers or _default_workers(n_stamps), verbose)
+    make = functools.partial(_make_piece, partial, draw=draw, cards=_cards(priors[0]))
+    _make_pieces(missing, make, workers or _default_workers(n_stamps), verbose)
 
     rows = [row for piece in pieces for row in json.loads(_piece_path(partial, *piece).read_text())]
     _write_catalogue(partial / DATASET_FOLDER / CATALOGUE_NAME, rows)
@@ -126,7 +131,7 @@ def make_mocks(
     return folder
 
 
-def _record(n_stamps: int, seed: int, priors: Sequence[Prior], pairs: bool) -> Dict[str, Any]:
+def _record(n_stamps: int, seed: int, priors: Sequence[AnyPrior], pairs: bool) -> Dict[str, Any]:
     """What ``mocks.json`` says of a set."""
     return {
         **({"pairs": True} if pairs else {}),
@@ -198,10 +203,9 @@ def _piece_path(partial: Path, is_lens: bool, start: int, stop: int) -> Path:
     return partial / "pieces" / f"{'lensed' if is_lens else 'unlensed'}_{start}_{stop}.json"
 
 
-def _make_pieces(partial: Path, pieces: List[Tuple[bool, int, int]], draw: Draw, workers: int, verbose: bool) -> None:
+def _make_pieces(pieces: List[Tuple[bool, int, int]], make: Callable[..., int], workers: int, verbose: bool) -> None:
     """Make pieces here, or in worker processes; after an interrupt let those under way end."""
     n_missing = sum(stop - start for _, start, stop in pieces)
-    make = functools.partial(_make_piece, partial, draw=draw)
     # Spawn, not fork: the caller may have Theano or PyTorch loaded, and their OpenMP threads do not live
     # through a fork.
     with progress_bar("mocks", n_missing, "stamp", shown=verbose) as bar:
@@ -209,7 +213,7 @@ def _make_pieces(partial: Path, pieces: List[Tuple[bool, int, int]], draw: Draw,
             bar.update(n_made)
 
 
-def _draw(is_lens: bool, number: int, seed: int, priors: Sequence[Prior], pairs: bool) -> Mock:
+def _draw(is_lens: bool, number: int, seed: int, priors: Sequence[AnyPrior], pairs: bool) -> Mock:
     """Stamp of a set; in pairs a non-lens is the lens of its number, without its mass."""
     prior = priors[number % len(priors)]
     if pairs:
@@ -217,7 +221,7 @@ def _draw(is_lens: bool, number: int, seed: int, priors: Sequence[Prior], pairs:
     return simulate_stamp(stamp_seed(seed, is_lens, number), is_lens, prior)
 
 
-def _make_piece(partial: Path, piece: Tuple[bool, int, int], draw: Draw) -> int:
+def _make_piece(partial: Path, piece: Tuple[bool, int, int], draw: Draw, cards: Sequence[Card]) -> int:
     """Write the stamps of one piece, then its rows of the catalogue: the rows say that the piece is whole."""
     is_lens, start, stop = piece
     dataset, rows = partial / DATASET_FOLDER, []
@@ -226,7 +230,7 @@ def _make_piece(partial: Path, piece: Tuple[bool, int, int], draw: Draw) -> int:
         relative_path = format_path(is_lens, number, mock.truth)
         path = dataset / relative_path
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, _fits_gz(mock.stamp))
+        _write_whole(path, _fits_gz(mock.stamp, cards))
         rows.append(_catalogue_row(mock, relative_path))
     _write_whole(_piece_path(partial, *piece), json.dumps(rows).encode())
     return stop - start
@@ -248,10 +252,25 @@ def _catalogue_row(mock: Mock, relative_path: str) -> Dict[str, Any]:
     }
 
 
-def _fits_gz(stamp: np.ndarray) -> bytes:
-    """A gzipped FITS file with a bare header; no time in it, so the same stamp gives the same bytes."""
+def _cards(prior: AnyPrior) -> Sequence[Card]:
+    """What the header says of the pixels; nothing for one band, as in the PICS mocks."""
+    if not isinstance(prior, MultibandPrior):
+        return ()
+    names = [(f"BAND{number}", name, "") for number, name in enumerate(bands_of(prior), 1)]
+    return [
+        ("BUNIT", "nJy", ""),
+        ("PIXSCALE", prior.pixel_scale_arcsec, "arcsec"),
+        ("MAGZERO", NJY_ZERO_POINT_MAG, "AB magnitude of 1 nJy"),
+        *names,
+    ]
+
+
+def _fits_gz(stamp: np.ndarray, cards: Sequence[Card] = ()) -> bytes:
+    """A gzipped FITS file; no time in its header, so the same stamp gives the same bytes."""
     buffer = io.BytesIO()
-    fits.PrimaryHDU(stamp).writeto(buffer)
+    unit = fits.PrimaryHDU(stamp)
+    unit.header.extend(cards)
+    unit.writeto(buffer)
     # Noise hardly shrinks, so the lowest level is as good as any.
     return gzip.compress(buffer.getvalue(), compresslevel=1, mtime=0)
 
