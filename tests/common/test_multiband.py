@@ -26,7 +26,7 @@ from lens_common.mocks.rendering import render_bands
 from lens_common.mocks.simulator import simulate_stamp
 from lens_common.mocks.writer import make_mocks
 
-from .lenstronomy_oracle import lens_arguments, lenstronomy_counts
+from .lenstronomy_oracle import lens_arguments, lenstronomy_counts, of_band
 
 # No noise, no field, and a lens galaxy of no light: only the source is left.
 SOURCE_ALONE = {
@@ -40,21 +40,6 @@ def drawn(seed, is_lens, prior=LSST_GRI):
     """The scene of a lens, or of the lens that a controlled non-lens would have been."""
     random = np.random.RandomState([seed, int(is_lens)])
     return multiband._draw_controlled(random, multiband._draw_lens(random, prior), prior)
-
-
-def of_band(scene, band):
-    """The scene in one of its bands alone."""
-    widths = (scene.psf_fwhm_pixels, *scene.psf_fwhm_further_pixels)
-    source, field = (
-        [
-            dataclasses.replace(p, flux_counts=p.flux_counts * (1.0, *p.further_bands)[band], further_bands=())
-            for p in part
-        ]
-        for part in (scene.source, scene.field)
-    )
-    return dataclasses.replace(
-        scene, source=source, field=field, psf_fwhm_pixels=widths[band], psf_fwhm_further_pixels=()
-    )
 
 
 def n_images(seed, is_lens, prior):
