@@ -240,10 +240,16 @@ def shipped_run(model: str) -> Path:
     UserError
         If none of this name ships.
     """
-    names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    names = shipped_names()
     if model not in names:
         raise UserError(f"no network named {model!r} ships with the package; choose one of {', '.join(names)}")
     return SHIPPED / model
+
+
+def shipped_names() -> List[str]:
+    """Names of the networks that ship with the package, the default first."""
+    names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    return sorted(names, key=lambda name: name != "resnet")
 
 
 def is_shipped(run: Union[str, Path]) -> bool:
@@ -260,7 +266,7 @@ def check_model(run: Union[str, Path], model: Optional[str]) -> None:
         Naming both, or if the folder is not a run of ours.
     """
     found = read_config(run)["model"]
-    if model and model != found:
+    if model and model != found and Path(run) != SHIPPED / model:
         raise UserError(f"{run} holds a {found}, not a {model}; leave out `model` or name another run")
 
 

@@ -3,6 +3,8 @@
     python -m experiments shipped.gri train                  hours; goes on where it stopped
     python -m experiments shipped.gri measure                results/models/gri.json, from the network that ships
     python -m experiments shipped.gri card                   docs/model-card-gri.md, from that file
+    python -m experiments shipped.gri realism                results/models/gri-realism.json: what but the arc tells
+                                                             the classes of lsst-gri-controlled apart
 
 Sets: 10,000 mocks each of lsst-gri and lsst-gri-controlled, with a seed that was not trained on.
 """
@@ -32,17 +34,26 @@ from lens_common.mocks.writer import SIMULATOR_VERSION, make_mocks, simulate_sta
 from lens_common.runs import SHIPPED, describe_environment, read_config
 from lens_common.scores.pairs import find_pairs, judge_pairs
 from lens_modern import LensClassifier, backend
+from lens_modern.realism.features import NAMES, measure_features
+from lens_modern.realism.forest import tell_apart
 from lens_modern.report.glossary import link_markdown, read_glossary
 
 NAME = "resnet-gri"
 RUN = ROOT / "runs" / "models" / NAME
-RESULTS, CARD = ROOT / "results" / "models" / "gri.json", ROOT / "docs" / "model-card-gri.md"
+RESULTS, REALISM = (ROOT / "results" / "models" / name for name in ("gri.json", "gri-realism.json"))
+CARD = ROOT / "docs" / "model-card-gri.md"
 TRAINING = (
     "train --model resnet --preset study-20000 --epochs 6 --batch-size 64 --learning-rate 0.001 --schedule one-cycle "
     "--scaling sky-arcsinh --bands gri --population lsst-gri,lsst-gri-controlled --mocks 20000"
 )
 POPULATIONS = {prior.name: prior for prior in (LSST_GRI, LSST_GRI_CONTROLLED)}
 N_PAIRS, N_ODD, N_TWINS = 2000, 200, 200
+N_REALISM = 600  # of each class
+# Features of `lens_modern.realism` that do not see where light lies.
+KNOW_NO_ARC = (
+    "sum", "total flux", "brightest pixel", "deepest pixel", "bright pixels", "dark pixels", "detected signal",
+    "objects inside", "objects outside",
+)  # fmt: skip
 
 
 def train() -> Path:
@@ -74,6 +85,24 @@ def measure() -> dict[str, Any]:
     figures["pairs"] = judge_pairs(scores[lenses], scores[unlensed], known)
     figures["twins"] = _twins(_mocks(LSST_GRI, N_TWINS), estimator)
     return figures
+
+
+def measure_realism() -> dict[str, Any]:
+    """AUROC of the class by a random forest and by single features, in g and in i."""
+    data = _mocks(LSST_GRI_CONTROLLED, 2 * N_REALISM)
+    found: dict[str, Any] = {"hash": data.data_hash, "population": prior_hash(LSST_GRI_CONTROLLED)}
+    for band in (0, 2):
+        features = measure_features(data.pixels[:, band : band + 1])
+        for what, names in (("know no arc", KNOW_NO_ARC), ("all", NAMES)):
+            chosen = features[:, [NAMES.index(name) for name in names]]
+            verdict = tell_apart(chosen[data.labels == 0], chosen[data.labels == 1])
+            found[f"{data.bands[band]}, {what}"] = {
+                "auroc": verdict.auroc,
+                "low": verdict.low,
+                "high": verdict.high,
+                "features": dict(zip(names, map(float, verdict.areas))),
+            }
+    return found
 
 
 def odd_stamps() -> dict[str, np.ndarray]:
@@ -159,7 +188,10 @@ def work(verb: str) -> Path:
     if verb == "measure":
         write_json(RESULTS, measure())
         return RESULTS
+    if verb == "realism":
+        write_json(REALISM, measure_realism())
+        return REALISM
     return write_card()
 
 
-main = partial(carry_out, "gri", __doc__, {"verb": {"choices": ["train", "measure", "card"]}}, work)
+main = partial(carry_out, "gri", __doc__, {"verb": {"choices": ["train", "measure", "card", "realism"]}}, work)

@@ -8,9 +8,8 @@ from typing import Any, Callable, NoReturn, Optional
 from ..data.bands import parse_bands
 from ..data.quality import THRESHOLDS, describe_filter, parse_filter
 from ..errors import UserError
-from ..learning.models import MODELS
 from ..mocks.prior import POPULATIONS, PRIOR, find_priors
-from ..runs import shipped_run
+from ..runs import shipped_names, shipped_run
 
 EXIT_USER_ERROR = 2
 # Makes the parser of a verb, or finds it to be extended: (name, what it does, example, function).
@@ -31,17 +30,18 @@ class Parser(argparse.ArgumentParser):
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Add --run and --model: which network scores."""
+    names = shipped_names()
     parser.add_argument("--run", metavar="RUN", help="run directory of a training; by default a shipped network")
     parser.add_argument(
         "--model",
-        choices=MODELS,
-        help=f"which of the shipped networks, default {next(iter(MODELS))}; with --run: refuse a run of the other",
+        choices=names,
+        help=f"which of the shipped networks, default {names[0]}; with --run: refuse a run of the other",
     )
 
 
 def chosen_run(options: argparse.Namespace) -> str:
     """Run directory that was named, or else that of a network that ships with the package."""
-    return options.run or str(shipped_run(options.model or next(iter(MODELS))))
+    return options.run or str(shipped_run(options.model or shipped_names()[0]))
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
