@@ -175,7 +175,12 @@ def write_card() -> Path:
     )
     environment.filters.update(share=share, interval=interval)
     text = environment.get_template("gri.md.jinja").render(
-        figures=figures, training=TRAINING, easy=EASY, rate=FALSE_POSITIVE_RATE, config=read_config(SHIPPED / NAME)
+        zip=zip,
+        figures=figures,
+        training=TRAINING,
+        easy=EASY,
+        rate=FALSE_POSITIVE_RATE,
+        config=read_config(SHIPPED / NAME),
     )
     CARD.write_text(link_markdown(text, read_glossary(ROOT / "docs" / "glossary.md"), "glossary.md"))
     return CARD
