@@ -33,7 +33,7 @@ ON_AXES = {
     "score pairs": lambda ax: draw_score_pairs(LABELS, SCORES, SCORES**2, ax),
     "loss": lambda ax: draw_history(HISTORY, ax),
     "learning rate": lambda ax: draw_history(HISTORY, ax, "learning rate"),
-    "stamp": lambda ax: draw_stamps(STAMPS[:1], ax, ["one"], [True])[0],
+    "stamp": lambda ax: draw_stamps(STAMPS[:1, :1], ax, ["one"], [True])[0],
     "map": lambda ax: draw_maps(STAMPS[:1, 0], ax)[0],
 }
 EVERY_DRAWING = pytest.mark.parametrize("draw", ON_AXES.values(), ids=[*ON_AXES])

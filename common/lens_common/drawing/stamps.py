@@ -5,7 +5,6 @@ from typing import Any, Optional, Sequence, Tuple
 
 import matplotlib
 import numpy as np
-from astropy.visualization import make_lupton_rgb
 from matplotlib.colors import AsinhNorm, to_rgb
 from matplotlib.patches import Rectangle
 
@@ -94,6 +93,8 @@ def colour_picture(stamp: np.ndarray, bands: Sequence[str] = ()) -> np.ndarray:
     uint8 array (height, width, 3)
         Red, green, blue.
     """
+    from astropy.visualization import make_lupton_rgb  # here, since older versions of it load pyplot
+
     stamp = np.asarray(stamp, np.float64)
     is_bad = ~np.isfinite(stamp)
     finite = np.where(is_bad, 0.0, stamp)
