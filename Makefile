@@ -7,7 +7,7 @@ NPM = PATH="$(CURDIR)/$(MODERN):$$PATH" npm --prefix lab/page
 UV_LOCK = ../$(MODERN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs lab lint format lock audit dist clean
+.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs site lab lint format lock audit dist clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -69,6 +69,12 @@ $(PAGE_TOOLS): lab/page/package-lock.json
 lab: setup  ## execute the notebooks of the lab into runs/lab and print the time of each; slides.html beside them
 	@$(MODERN)/python -m lab.execute --out runs/lab
 	@$(MODERN)/python -m lab.slides runs/lab
+
+site: setup  ## build the documentation into runs/site, notebooks with their outputs; open runs/site/index.html, no server needed
+	@$(MODERN)/python -m lab.execute --out runs/lab --missing
+	@$(MODERN)/python -m lab.slides runs/lab
+	@$(MODERN)/python -m sphinx -W --keep-going -q -c docs/site -d runs/site-cache . runs/site
+	@echo "site: open runs/site/index.html"
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build
