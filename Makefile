@@ -29,7 +29,7 @@ check: setup  ## lint, and the tests that name what changed since main; before e
 thorough: setup  ## what takes minutes: ResNets trained afresh, a Python brought by uv, 10,000 malformed files, all notebooks; ONLY="FILE ..."
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest $(or $(ONLY),tests/agreement tests/modern/test_interpreters.py \
 	  tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py tests/modern/test_lab.py tests/modern/test_exercise.py \
-	  tests/parity/test_lab_page.py)
+	  tests/modern/test_site.py tests/parity/test_lab_page.py)
 
 dist: setup  ## build wheels and sdists of the three distributions into dist/
 	@bash requirements/dist.sh
@@ -73,7 +73,7 @@ lab: setup  ## execute the notebooks of the lab into runs/lab and print the time
 site: setup  ## build the documentation into runs/site, notebooks with their outputs; open runs/site/index.html, no server needed
 	@$(MODERN)/python -m lab.execute --out runs/lab --missing
 	@$(MODERN)/python -m lab.slides runs/lab
-	@$(MODERN)/python -m sphinx -W --keep-going -q -c docs/site -d runs/site-cache . runs/site
+	@$(MODERN)/python -m sphinx -W --keep-going -q -E -c docs/site -d runs/site-cache . runs/site
 	@echo "site: open runs/site/index.html"
 
 image:  ## build the image lens-legacy with Docker or Podman

@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import re
 import time
 from pathlib import Path
 
@@ -39,6 +40,11 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, float]:
     return notebook, time.monotonic() - start
 
 
+def captions_of(text: str) -> list[str]:
+    """Captions of the figures of a notebook's Markdown, in order."""
+    return re.findall(r"^\*\*Figure \d+\.\*\* (.*)$", text, re.MULTILINE)
+
+
 def stored_notebook(text: str, folder: str) -> nbformat.NotebookNode:
     """Read a notebook with the outputs that a folder holds for it, or without outputs.
 
@@ -52,12 +58,18 @@ def stored_notebook(text: str, folder: str) -> nbformat.NotebookNode:
     Returns
     -------
     NotebookNode
+        A picture's alternative text is its caption.
     """
     notebook = jupytext.reads(text, "md")
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "python"}
     for path in Path(folder).glob("*.ipynb"):
         executed = nbformat.read(path, as_version=4)
         if [cell.source for cell in executed.cells] == [cell.source for cell in notebook.cells]:
+            pictures = [
+                c for c in executed.cells if any("image/png" in o.get("data", {}) for o in c.get("outputs", []))
+            ]
+            for cell, caption in zip(pictures, captions_of(text)):
+                cell.metadata["mystnb"] = {"image": {"alt": caption}}
             return executed
     return notebook
 

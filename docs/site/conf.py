@@ -64,7 +64,12 @@ html_theme = "pydata_sphinx_theme"
 html_title = project
 templates_path = ["_templates"]
 html_sidebars = {"**": ["contents"]}
-html_context = {"standalone": {path.name: title for path, title in STANDALONE.items() if path.exists()}}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_context = {
+    "default_mode": "auto",
+    "standalone": {path.name: title for path, title in STANDALONE.items() if path.exists()},
+}
 html_theme_options = {
     "navbar_center": [],
     "secondary_sidebar_items": ["page-toc"],
@@ -106,12 +111,37 @@ class AnchorsOfGitHub(SphinxTransform):
                 section["ids"].append(slug)
 
 
+# Two pieces of code side by side, as GitHub shows them.
+PAIR = re.compile(
+    r"<table><tr><th>([^<]+)</th><th>([^<]+)</th></tr>"
+    r"<tr><td valign=top>(.+?)</td><td valign=top>(.+?)</td></tr></table>",
+    re.S,
+)
+TABS = r"""
+::::{tab-set}
+:sync-group: framework
+
+:::{tab-item} \1
+:sync: lasagne
+\3
+:::
+
+:::{tab-item} \2
+:sync: torch
+\4
+:::
+::::
+"""
+
+
 def change_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Add the table of contents to the front page, and show the idioms as tabs."""
+    """Add the table of contents to the front page, show code of two frameworks as tabs, and pages by their titles."""
     if docname == root_doc:
-        source[0] += (HERE / "contents.md").read_text()
+        source[0] = re.sub(r"^\| \[[\w/-]+\.md\]", "| []", source[0], flags=re.M) + (HERE / "contents.md").read_text()
     elif docname == "docs/idioms":
         source[0] = idioms.page(tabs=True)
+    else:
+        source[0] = PAIR.sub(TABS, source[0])
 
 
 def copy_standalone(app: Sphinx, failure: Exception | None) -> None:
