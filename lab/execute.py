@@ -87,6 +87,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for the executed notebooks")
     parser.add_argument("--missing", action="store_true", help="only those that the folder lacks or has of other cells")
     options = parser.parse_args()
+    if options.missing and not options.out:
+        parser.error("--missing needs --out, the folder that may hold executed notebooks")
     for path in NOTEBOOKS:
         if options.names and not any(path.stem.startswith(name) for name in options.names):
             continue

@@ -54,6 +54,7 @@ STANDALONE = {
 myst_heading_anchors = 6
 myst_enable_extensions = ["colon_fence"]
 nb_execution_mode = "off"  # `python -m lab.execute` did, and keeps what it wrote
+nb_merge_streams = True
 nb_custom_formats = {path.name: ("lab.execute.stored_notebook", {"folder": str(LAB)}) for path in NOTEBOOKS}
 
 autodoc_mock_imports = ["theano", "lasagne", "keras"]
@@ -74,7 +75,7 @@ html_theme_options = {
     "navbar_center": [],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
-    "footer_start": ["copyright"],
+    "footer_start": [],
     "footer_end": [],
 }
 html_show_sourcelink = False
