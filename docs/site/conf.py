@@ -24,7 +24,6 @@ extensions = [
     "myst_nb",
     "sphinx_design",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
     "numpydoc",
 ]
@@ -42,7 +41,7 @@ include_patterns = [
 ]
 # Texts from which other pages are made.
 exclude_patterns = ["docs/*-intro.md", "docs/*-outro.md", "docs/*-text.md", "docs/site/contents.md", "lab/slides.md"]
-# Pages that are whole by themselves, and what the navigation calls them.
+# Pages without Sphinx, copied as they are, and their titles in the navigation.
 STANDALONE = {
     ROOT / "docs/story.html": "The story in five pictures",
     ROOT / "docs/reproduction.html": "For the referee",
@@ -59,6 +58,7 @@ nb_custom_formats = {path.name: ("lab.execute.stored_notebook", {"folder": str(L
 
 autodoc_mock_imports = ["theano", "lasagne", "keras"]
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # names, such as that of a prior, not all that they hold
 numpydoc_show_class_members = False
 
 html_theme = "pydata_sphinx_theme"
@@ -80,12 +80,12 @@ html_theme_options = {
 }
 html_show_sourcelink = False
 html_copy_source = False
-# A page that was opened from disk may not fetch another, and the excerpts below a hit would be fetched.
+# Excerpts below the hits would be fetched, which a browser forbids to a page that was opened from disk.
 html_show_search_summary = False
 
 
 class LinksOfFiles(SphinxTransform):
-    """Lead a link to a page that stands by itself there, not to a download."""
+    """Let a link to a standalone page open that page, where MyST would make it a download."""
 
     default_priority = 400  # type: ignore[assignment]
 
@@ -146,7 +146,7 @@ def change_source(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def copy_standalone(app: Sphinx, failure: Exception | None) -> None:
-    """Copy the pages that stand by themselves; what they call X.md is docs/X.html here."""
+    """Copy the standalone pages; what they call X.md is docs/X.html here."""
     if failure is None:
         for path in filter(Path.exists, STANDALONE):
             text = re.sub(r'href="([\w-]+)\.md', r'href="docs/\1.html', path.read_text())

@@ -20,7 +20,7 @@ PHONE = 390
 OUTSIDE = """
 () => [...document.querySelectorAll('main article *')].filter(element => {
     if (element.getBoundingClientRect().right <= window.innerWidth + 1 || !element.checkVisibility()) return false
-    for (let around = element.parentElement; around.tagName !== 'MAIN'; around = around.parentElement)
+    for (let around = element.parentElement; around.tagName !== 'ARTICLE'; around = around.parentElement)
         if (/auto|scroll/.test(getComputedStyle(around).overflowX)) return false
     return true
 }).map(element => element.outerHTML.slice(0, 80))
@@ -123,7 +123,7 @@ def test_a_framework_that_is_chosen_once_is_chosen_on_all_pages(page, site):
 def test_no_page_is_wider_than_a_phone(page, pages, site):
     wide = {}
     for path in pages:
-        # Those that stand by themselves have tests of their own; listings of sources scroll.
+        # The standalone pages have tests of their own; listings of sources scroll.
         if path.parent != site and "_modules" not in path.parts:
             page.goto(path.as_uri())
             wide[path.relative_to(site).as_posix()] = page.evaluate(OUTSIDE)
