@@ -7,7 +7,7 @@ NPM = PATH="$(CURDIR)/$(MODERN):$$PATH" npm --prefix lab/page
 UV_LOCK = ../$(MODERN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs lab lint format lock audit dist clean
+.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs site lab lint format lock audit dist clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -29,7 +29,7 @@ check: setup  ## lint, and the tests that name what changed since main; before e
 thorough: setup  ## what takes minutes: ResNets trained afresh, a Python brought by uv, 10,000 malformed files, all notebooks; ONLY="FILE ..."
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest $(or $(ONLY),tests/agreement tests/modern/test_interpreters.py \
 	  tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py tests/modern/test_lab.py tests/modern/test_exercise.py \
-	  tests/parity/test_lab_page.py)
+	  tests/modern/test_site.py tests/parity/test_lab_page.py)
 
 dist: setup  ## build wheels and sdists of the three distributions into dist/
 	@bash requirements/dist.sh
@@ -70,6 +70,12 @@ $(PAGE_TOOLS): lab/page/package-lock.json
 lab: setup  ## execute the notebooks of the lab into runs/lab and print the time of each; slides.html beside them
 	@$(MODERN)/python -m lab.execute --out runs/lab
 	@$(MODERN)/python -m lab.slides runs/lab
+
+site: setup  ## build the documentation into runs/site, notebooks with their outputs; open runs/site/index.html, no server needed
+	@$(MODERN)/python -m lab.execute --out runs/lab --missing
+	@$(MODERN)/python -m lab.slides runs/lab
+	@$(MODERN)/python -m sphinx -W --keep-going -q -E -c docs/site -d runs/site-cache . runs/site
+	@echo "site: open runs/site/index.html"
 
 image:  ## build the image lens-legacy with Docker or Podman
 	@bash requirements/image.sh build

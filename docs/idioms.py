@@ -164,8 +164,34 @@ def read() -> "list[dict[str, Any]]":
     return tomllib.loads((HERE / "idioms.toml").read_text())["group"]
 
 
-def page() -> str:
-    """The page as Markdown."""
+def table_of(rows: "list[dict[str, Any]]") -> str:
+    """Write rows as a table, which GitHub shows."""
+    lines = ["| | Lasagne | Keras | PyTorch | trap |", "|---|---|---|---|---|"]
+    for row in rows:
+        cells = ["<br>".join(f"`{line}`" for line in row.get(c, "").split("\n") if line) or "-" for c in COLUMNS]
+        lines.append("| {} | {} | {} |".format(row["what"], " | ".join(cells), row["trap"]))
+    return "\n".join(lines)
+
+
+def tabs_of(rows: "list[dict[str, Any]]") -> str:
+    """Write rows as tabs, which the site shows: choose a framework in one, and all others follow."""
+    parts = []
+    for row in rows:
+        items = [
+            f":::{{tab-item}} {title}\n:sync: {column}\n```python\n{row[column].strip()}\n```\n:::"
+            if column in row
+            else f":::{{tab-item}} {title}\n:sync: {column}\nNot compared here.\n:::"
+            for column, title in COLUMNS.items()
+        ]
+        what = row["what"][0].upper() + row["what"][1:]
+        parts.append("\n".join([f"**{what}**\n", "::::{tab-set}\n:sync-group: framework\n", *items, "::::\n"]))
+        if row["trap"]:
+            parts.append(f"*Trap:* {row['trap']}.\n")
+    return "\n".join(parts)
+
+
+def page(tabs: bool = False) -> str:
+    """Write the page as Markdown, its rows as tables or as tabs."""
     from lens_common.files import read_csv
 
     effects = {
@@ -186,13 +212,8 @@ def page() -> str:
         "steps down half the squared length of a vector. [idioms.py](idioms.py) holds all of them.",
     ]
     for group in groups:
-        lines = ["| | Lasagne | Keras | PyTorch | trap |", "|---|---|---|---|---|"]
-        for row in group["row"]:
-            cells = ["<br>".join(f"`{line}`" for line in row.get(c, "").split("\n") if line) or "-" for c in COLUMNS]
-            lines.append(
-                "| {} | {} | {} |".format(row["what"], " | ".join(cells), row.get("trap", "").format(**effects))
-            )
-        parts += [f"## {group['title']}", "\n".join(lines)]
+        rows = [{**row, "trap": row.get("trap", "").format(**effects)} for row in group["row"]]
+        parts += [f"## {group['title']}", (tabs_of if tabs else table_of)(rows)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -3,14 +3,13 @@
 .venv-modern/bin/python -m lab.slides FOLDER    where lab.execute has left the executed notebooks
 """
 
-import re
 import sys
 from pathlib import Path
 
 import nbformat
 from markdown_it import MarkdownIt
 
-from lab.execute import HERE, NOTEBOOKS
+from lab.execute import HERE, NOTEBOOKS, captions_of
 
 STYLE = """
 @page { size: 297mm 167mm; margin: 0 }
@@ -34,8 +33,8 @@ def figures(folder: Path) -> dict[str, tuple[str, str]]:
         notebook = nbformat.read(folder / f"{path.stem}.ipynb", as_version=4)
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
-        captions = re.findall(r"^\*\*Figure \d+\.\*\* (.*)$", path.read_text(), re.MULTILINE)
-        found.update((f"{path.stem[0]}.{number}", pair) for number, pair in enumerate(zip(pictures, captions), start=1))
+        pairs = enumerate(zip(pictures, captions_of(path.read_text())), start=1)
+        found.update((f"{path.stem[0]}.{number}", pair) for number, pair in pairs)
     return found
 
 
