@@ -1,7 +1,6 @@
 """Where there is no Python of a side, requirements/setup.sh brings one with uv; here from a mirror in a folder."""
 
 import hashlib
-import io
 import json
 import os
 import platform
@@ -9,11 +8,12 @@ import resource
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.mirror import make_mirror
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -68,45 +68,10 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-def relocatable(path, prefix):
-    """Content of a file of an interpreter as the archives that uv takes hold it: no path of the machine it is from."""
-    content, old = path.read_bytes(), prefix.encode()
-    if content[:4] == b"\x7fELF":
-        where_libraries_lie = old + b"/lib\0"
-        return content.replace(where_libraries_lie, b"$ORIGIN/../lib\0".ljust(len(where_libraries_lie), b"\0"))
-    return content if b"\0" in content else content.replace(old, b"/install")
-
-
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory):
     """List of downloads, with one archive made of the Python 3.8 at hand."""
-    folder = tmp_path_factory.mktemp("mirror")
-    asked = "import platform, sys; print(sys.base_prefix, platform.python_version())"
-    done = subprocess.run([ROOT / ".venv-legacy/bin/python", "-c", asked], capture_output=True, text=True, check=True)
-    prefix, version = done.stdout.split()
-    assert Path(prefix) != Path("/usr"), "a Python that is part of the system makes no archive"
-    archive = folder / "cpython.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for path in sorted(Path(prefix).rglob("*")):
-            inside = path.relative_to(prefix)
-            if {"test", "__pycache__", "share", "site-packages"} & set(inside.parts) or path.suffix == ".a":
-                continue
-            member = tar.gettarinfo(path, f"python/{inside}")
-            if member.isreg() or member.islnk():
-                content = relocatable(path, prefix)
-                member.type, member.size = tarfile.REGTYPE, len(content)
-                tar.addfile(member, io.BytesIO(content))
-            else:
-                tar.addfile(member)
-    machine, (major, minor, patch) = platform.machine(), map(int, version.split("."))
-    download = {
-        **{"name": "cpython", "arch": {"family": machine, "variant": None}, "os": "linux", "libc": "gnu"},
-        **{"major": major, "minor": minor, "patch": patch, "prerelease": "", "variant": None, "build": "20241002"},
-        **{"url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest()},
-    }
-    listed = folder / "downloads.json"
-    listed.write_text(json.dumps({f"cpython-{version}-linux-{machine}-gnu": download}))
-    return listed
+    return make_mirror(tmp_path_factory.mktemp("mirror"), [ROOT / ".venv-legacy/bin/python"])
 
 
 def check_one_sentence(done, *words):
