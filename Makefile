@@ -10,7 +10,7 @@ UV_LOCK = ../$(MODERN)/uv pip compile --quiet --no-header --no-annotate --no-emi
 .PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs lab lint format lock audit dist clean nothing-test
 
 help:  ## list these verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup:  ## build .venv-legacy (Python 3.8) and .venv-modern (Python >= 3.11) where they are missing or outdated
 	@bash requirements/setup.sh legacy modern
