@@ -7,10 +7,10 @@ NPM = PATH="$(CURDIR)/$(MODERN):$$PATH" npm --prefix lab/page
 UV_LOCK = ../$(MODERN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs site lab lint format lock audit dist clean
+.PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs site lab lint format lock audit dist clean nothing-test
 
 help:  ## list these verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup:  ## build .venv-legacy (Python 3.8) and .venv-modern (Python >= 3.11) where they are missing or outdated
 	@bash requirements/setup.sh legacy modern
@@ -29,7 +29,7 @@ check: setup  ## lint, and the tests that name what changed since main; before e
 thorough: setup  ## what takes minutes: ResNets trained afresh, a Python brought by uv, 10,000 malformed files, all notebooks; ONLY="FILE ..."
 	@LENS_THOROUGH=1 $(MODERN)/python -m pytest $(or $(ONLY),tests/agreement tests/modern/test_interpreters.py \
 	  tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py tests/modern/test_lab.py tests/modern/test_exercise.py \
-	  tests/modern/test_site.py tests/parity/test_lab_page.py)
+	  tests/modern/test_site.py tests/parity/test_lab_page.py tests/parity/test_idioms.py)
 
 dist: setup  ## build wheels and sdists of the three distributions into dist/
 	@bash requirements/dist.sh
@@ -82,6 +82,9 @@ image:  ## build the image lens-legacy with Docker or Podman
 
 image-test: setup image  ## run the image as a stranger would: hardened, with bad inputs, stopped and continued
 	@bash tests/image.sh
+
+nothing-test: setup  ## do what README says on a Debian with nothing, in a container: the apt line and the two commands; as root
+	@bash tests/nothing.sh
 
 lint: setup $(PAGE_TOOLS)  ## check style, format, types (in both interpreters), walls, lab/page, Dockerfile, compose, workflow, environment.yml
 	@bash -c 'failed=0; \

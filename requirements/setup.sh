@@ -67,21 +67,32 @@ candidates() {
   if [ "$1" = legacy ]; then echo .conda-py38/bin/python; fi
 }
 
-# find_uv: set `uv` to the one on the PATH, or else fetch the one that is pinned; where neither is, set `reason`.
+# find_uv: set `uv` to the one on the PATH, or else let pip fetch the one that is pinned; where neither is, set `reason`.
+# pip's own settings say from where. Where a Python has no pip, its venv module makes one.
 find_uv() {
-  local any
+  local any version pip= said
   uv="$(command -v uv)" && "$uv" --version >/dev/null 2>&1 && return  # it may be a shim that only fails
-  uv="$PWD/.tools/uv"
-  if [ -x "$uv" ] && [ "$("$uv" --version | cut -d ' ' -f 2)" = "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/modern.txt)" ]; then
-    return
-  fi
+  version="$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/modern.txt)"
+  uv="$PWD/.tools/uv/bin/uv"
+  if [ "$("$uv" --version 2>/dev/null | cut -d ' ' -f 2)" = "$version" ]; then return; fi
+  rm -rf .tools/uv
   for any in python3 python; do
-    if have "$any" && "$any" -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null; then
-      reason="$("$any" requirements/get_uv.py .tools 2>&1)" && return
-      return 1
-    fi
+    have "$any" || continue
+    if "$any" -m pip --version >/dev/null 2>&1; then pip="$any"; break; fi
+    if "$any" -m venv .tools/pip >/dev/null 2>&1; then pip=.tools/pip/bin/python; break; fi
   done
-  reason="there is no uv, and no Python at all to fetch it with"
+  if [ -z "$pip" ]; then
+    reason="there is no uv, and no Python with pip or the venv module to fetch it with (Debian: \`apt-get install python3-venv\`)"
+  elif sed -n '/^uv==/,/[^\\]$/p' requirements/modern.txt >.tools/uv.txt
+    said="$("$pip" -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --only-binary :all: \
+      --target .tools/uv -r .tools/uv.txt 2>&1)"; then
+    rm -rf .tools/pip .tools/uv.txt
+    return
+  else
+    said="$(sed -n 's/^ERROR: //p' <<<"$said" | tail -n 1)"
+    reason="pip could not fetch uv $version (${said%%. *}; \`pip config list\` says where it looks)"
+  fi
+  rm -rf .tools/pip .tools/uv .tools/uv.txt
   return 1
 }
 

@@ -31,8 +31,9 @@ MODES = ("faithful",)
 
 # The part of -ffast-math that lets sums and exponentials be vectorised (to 4 units in the last place), a third more
 # speed for the ResNet; without what it does to NaN, infinity and, for the whole process, to denormal numbers.
+# And without Theano's debugging symbols, which take a fifth of the compiler's time.
 _CXXFLAGS = (
-    "-fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math -freciprocal-math -D__FAST_MATH__=1"
+    "-g0 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math -freciprocal-math -D__FAST_MATH__=1"
 )
 
 # Locks of the compile folders in use: held for as long as the process lives.

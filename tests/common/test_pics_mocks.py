@@ -1,5 +1,10 @@
 """The loader on the study's own images; the expected figures are those published with them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -62,3 +67,22 @@ def test_our_mocks_are_as_bright_as_the_pics_mocks(both, label):
     # The median of 50 of a brightness that scatters by a factor of 1.6 is known to 8 %.
     theirs, ours = (np.median(stamps.max(axis=(1, 2, 3))) for stamps in both[label])
     assert ours == pytest.approx(theirs, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "setting, outcome",
+    [({"LENS_PICS_MOCKS": ""}, "1 skipped"), ({}, "1 error")],
+    ids=["set to nothing", "unset"],
+)
+def test_in_ci_the_pics_mocks_may_be_missing_only_where_that_is_said(setting, outcome):
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("LENS_PICS_MOCKS", "LENS_TEST_COUNTS")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", __file__, "-k", "a_stamp_of_45_pixels"],
+        cwd=str(Path(__file__).parents[2]),
+        env={**environment, **setting, "CI": "true"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert outcome in done.stdout.splitlines()[-1], done.stdout

@@ -34,9 +34,15 @@ def test_theano_links_the_blas_of_numpy_s_own_wheel():
     assert (Path(folder[2:]) / library[3:]).exists()
 
 
-def test_theano_uses_all_cores():
-    assert theano.config.openmp is True
-    assert os.environ["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+def test_theano_uses_all_cores_unless_told_otherwise(monkeypatch, tmp_path):
+    code = (
+        "import os; from lens_legacy import backend; backend.prepare(); import theano;"
+        "print(theano.config.openmp, os.environ['OMP_NUM_THREADS'])"
+    )
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # tests/run.sh sets it
+    cores = str(len(os.sched_getaffinity(0)))
+    assert python(code, tmp_path).communicate()[0].split() == ["True", cores]
+    assert python(code, tmp_path, OMP_NUM_THREADS="1").communicate()[0].split() == ["True", "1"]
 
 
 def test_float64_is_float64_in_theano_and_in_keras(tmp_path):

@@ -1,7 +1,6 @@
 """Where there is no Python of a side, requirements/setup.sh brings one with uv; here from a mirror in a folder."""
 
 import hashlib
-import io
 import json
 import os
 import platform
@@ -9,10 +8,12 @@ import resource
 import shutil
 import subprocess
 import sys
-import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.mirror import make_mirror
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -67,45 +68,10 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-def relocatable(path, prefix):
-    """Content of a file of an interpreter as the archives that uv takes hold it: no path of the machine it is from."""
-    content, old = path.read_bytes(), prefix.encode()
-    if content[:4] == b"\x7fELF":
-        where_libraries_lie = old + b"/lib\0"
-        return content.replace(where_libraries_lie, b"$ORIGIN/../lib\0".ljust(len(where_libraries_lie), b"\0"))
-    return content if b"\0" in content else content.replace(old, b"/install")
-
-
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory):
     """List of downloads, with one archive made of the Python 3.8 at hand."""
-    folder = tmp_path_factory.mktemp("mirror")
-    asked = "import platform, sys; print(sys.base_prefix, platform.python_version())"
-    done = subprocess.run([ROOT / ".venv-legacy/bin/python", "-c", asked], capture_output=True, text=True, check=True)
-    prefix, version = done.stdout.split()
-    assert Path(prefix) != Path("/usr"), "a Python that is part of the system makes no archive"
-    archive = folder / "cpython.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for path in sorted(Path(prefix).rglob("*")):
-            inside = path.relative_to(prefix)
-            if {"test", "__pycache__", "share", "site-packages"} & set(inside.parts) or path.suffix == ".a":
-                continue
-            member = tar.gettarinfo(path, f"python/{inside}")
-            if member.isreg() or member.islnk():
-                content = relocatable(path, prefix)
-                member.type, member.size = tarfile.REGTYPE, len(content)
-                tar.addfile(member, io.BytesIO(content))
-            else:
-                tar.addfile(member)
-    machine, (major, minor, patch) = platform.machine(), map(int, version.split("."))
-    download = {
-        **{"name": "cpython", "arch": {"family": machine, "variant": None}, "os": "linux", "libc": "gnu"},
-        **{"major": major, "minor": minor, "patch": patch, "prerelease": "", "variant": None, "build": "20241002"},
-        **{"url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest()},
-    }
-    listed = folder / "downloads.json"
-    listed.write_text(json.dumps({f"cpython-{version}-linux-{machine}-gnu": download}))
-    return listed
+    return make_mirror(tmp_path_factory.mktemp("mirror"), [ROOT / ".venv-legacy/bin/python"])
 
 
 def check_one_sentence(done, *words):
@@ -126,25 +92,62 @@ def test_a_shim_that_fails_is_no_uv(machine):
     check_one_sentence(machine.set_up(), "no uv")
 
 
+def uv_in_an_index(machine, folder, pinned=None):
+    """Have the lock pin a uv that brings nothing; return what leads pip to an index with that uv alone."""
+    page = folder / "index/uv"
+    page.mkdir(parents=True)
+    with zipfile.ZipFile(page / "uv-9.9-py3-none-any.whl", "w") as wheel:
+        program = zipfile.ZipInfo("uv-9.9.data/scripts/uv")
+        program.external_attr = 0o100755 << 16  # a file that can be run
+        answer = '[ "$1" != --version ] || { echo uv 9.9; exit; }; echo "error: this uv is a stub" >&2; exit 1'
+        wheel.writestr(program, f"#!{machine.programs / 'bash'}\n{answer}\n")
+        wheel.writestr("uv-9.9.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 9.9\n")
+        wheel.writestr("uv-9.9.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("uv-9.9.dist-info/RECORD", "")
+    (page / "index.html").write_text('<a href="uv-9.9-py3-none-any.whl">uv</a>')
+    pinned = pinned or hashlib.sha256((page / "uv-9.9-py3-none-any.whl").read_bytes()).hexdigest()
+    (machine.home / "requirements/modern.txt").write_text(f"uv==9.9 \\\n    --hash=sha256:{pinned}\nzipp==1.0\n")
+    return {"PIP_INDEX_URL": (folder / "index").as_uri(), "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+
+
+def python_without(machine, *modules):
+    """Add a Python that lacks some modules, as Debian's does."""
+    program = machine.programs / "python3"
+    cases = "|".join(modules) or "none"
+    program.write_text(
+        f'#!{machine.programs / "bash"}\ncase "$2" in {cases}) exit 1 ;; esac\nexec {sys.executable} "$@"\n'
+    )
+    program.chmod(0o755)
+
+
+@pytest.mark.parametrize("lacking", [[], ["pip"]], ids=["with pip", "with venv alone"])
+def test_a_python_lets_pip_fetch_the_uv_that_is_pinned(machine, tmp_path, lacking):
+    python_without(machine, *lacking)
+    settings = uv_in_an_index(machine, tmp_path)
+    check_one_sentence(machine.set_up(**settings), "this uv is a stub")
+    assert sorted(path.name for path in machine.home.glob(".tools/*")) == ["uv"]
+    again = machine.set_up(**{**settings, "PIP_INDEX_URL": "http://127.0.0.1:9"})
+    check_one_sentence(again, "this uv is a stub")  # the one fetched before
+
+
+def test_a_python_without_pip_and_venv_is_one_sentence_with_the_remedy(machine):
+    python_without(machine, "pip", "venv")
+    check_one_sentence(machine.set_up(), "no Python with pip or the venv module", "apt-get install python3-venv")
+    assert machine.left() == []
+
+
 def test_without_a_network_uv_is_not_fetched_and_nothing_is_left(machine):
-    machine.add(sys.executable, "python3")
-    done = machine.set_up(PIP_INDEX_URL="http://127.0.0.1:9/simple")
-    check_one_sentence(done, "uv was not fetched", "refused")
+    python_without(machine)
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+    done = machine.set_up(**nowhere, PIP_RETRIES="0")
+    check_one_sentence(done, "pip could not fetch uv", "No matching distribution", "pip config list")
     assert machine.left() == [] and not (machine.home / ".tools/uv").exists()
 
 
 def test_a_wheel_of_uv_with_another_hash_is_refused(machine, tmp_path):
-    page = tmp_path / "index/uv"
-    page.mkdir(parents=True)
-    pinned = subprocess.run([UV, "--version"], capture_output=True, text=True).stdout.split()[1]
-    wheels = [f"uv-{pinned}-py3-none-{kind}_2_17_{platform.machine()}.whl" for kind in ("manylinux", "musllinux")]
-    for wheel in wheels:
-        (page / wheel).write_bytes(b"PK damaged")
-    (page / "index.html").write_text("".join(f'<a href="{(page / wheel).as_uri()}#sha256=0">x</a>' for wheel in wheels))
-    fetcher = machine.home / "requirements/get_uv.py"
-    fetcher.write_text(fetcher.read_text().replace('+ "/uv/"', '+ "/uv/index.html"'))
-    machine.add(sys.executable, "python3")
-    check_one_sentence(machine.set_up(PIP_INDEX_URL=(tmp_path / "index").as_uri()), "hashes in modern.txt")
+    python_without(machine)
+    done = machine.set_up(**uv_in_an_index(machine, tmp_path, pinned="0" * 64))
+    check_one_sentence(done, "pip could not fetch uv 9.9", "DO NOT MATCH THE HASHES")
     assert machine.left() == [] and not (machine.home / ".tools/uv").exists()
 
 
