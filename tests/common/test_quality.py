@@ -15,7 +15,7 @@ from lens_common.data.quality import (
     measure_quality,
     parse_filter,
 )
-from lens_common.data.stamps import load_stamps
+from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 
 SIDE = 45
@@ -126,3 +126,18 @@ def test_a_filter_is_written_as_it_is_read():
 def test_a_filter_that_cannot_be_read_is_refused(text):
     with pytest.raises(UserError, match="a filter is default or thresholds"):
         parse_filter(text)
+
+
+def test_the_noise_is_in_counts_at_zero_point_30_whatever_the_unit():
+    stamps = np.random.RandomState(0).normal(0, 4, (3, 1, 45, 45)).astype(np.float32)
+    ids = np.array(["a", "b", "c"])
+    # 1 count at zero-point 30 is 10^(0.4 * 1.4) = 3.631 nJy.
+    units = {30.0: 1.0, 31.4: 3.631, np.nan: 1.0}
+    noises = [
+        measure_quality(
+            Stamps("", ids, ids, np.full(3, -1, np.int8), stamps * np.float32(factor), ids, [], zero_point_mag=mag)
+        )["noise"]
+        for mag, factor in units.items()
+    ]
+    np.testing.assert_allclose(noises[1], noises[0], rtol=1e-3)
+    np.testing.assert_array_equal(noises[2], noises[0])

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from ..errors import UserError
 from ..mocks.prior import PRIOR
 from .decoding import SET_ASIDE, Rejection
+from .layout import ZERO_POINT_MAG
 from .noise import median_and_noise
 from .stamps import Stamps
 
@@ -31,7 +32,7 @@ def parse_filter(text: str) -> Dict[str, float]:
     Returns
     -------
     dict
-        Threshold by name: ``noise`` at most [counts], ``nonfinite`` at most [fraction of
+        Threshold by name: ``noise`` at most [counts at zero-point 30], ``nonfinite`` at most [fraction of
         the pixels], ``signal`` at least [standard deviations].
 
     Raises
@@ -108,14 +109,17 @@ def measure_quality(data: Stamps) -> Dict[str, np.ndarray]:
     Returns
     -------
     dict of float32 arrays (N,)
-        ``noise``: of the noisiest band, the stamps' unit; ``nonfinite``: fraction of the
+        ``noise``: of the noisiest band, in counts at zero-point 30 where the stamps state theirs, else in their own
+        unit; ``nonfinite``: fraction of the
         pixels; ``signal``: see `detected_signal`.
     """
     repaired = {row.path: row.n_nonfinite for row in data.rejected}
     chunks = [np.asarray(data.pixels[first : first + CHUNK]) for first in range(0, len(data.ids), CHUNK)]
     n_nonfinite = np.array([repaired.get(path, 0) for path in data.paths], np.float32)
+    known = np.isfinite(data.zero_point_mag)
+    counts = np.float32(10 ** (0.4 * (ZERO_POINT_MAG - data.zero_point_mag)) if known else 1)  # of one of the unit
     return {
-        "noise": np.concatenate([median_and_noise(stamps)[1].max(axis=1) for stamps in chunks]),
+        "noise": counts * np.concatenate([median_and_noise(stamps)[1].max(axis=1) for stamps in chunks]),
         "nonfinite": n_nonfinite / np.float32(np.prod(data.pixels.shape[1:])),
         "signal": np.concatenate([detected_signal(stamps) for stamps in chunks]),
     }
