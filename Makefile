@@ -54,11 +54,12 @@ weights: setup  ## train, measure and describe the shipped networks, five hours 
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes
 	@$(MODERN)/python -m experiments agreement.agreement
 
-docs: setup $(PAGE_TOOLS)  ## make docs/differences.md, faithfulness.md, picture.png and lab.html anew from the sources and the stored results
+docs: setup $(PAGE_TOOLS)  ## make docs/differences.md, faithfulness.md, pictures and lab.html anew from the sources and the stored results
 	@$(MODERN)/python docs/differences.py
 	@$(MODERN)/python docs/idioms.py
 	@$(MODERN)/python -m lab.write_solutions
 	@$(MODERN)/python -m docs.picture
+	@$(MODERN)/python -m docs.populations
 	@$(MODERN)/python -m docs.lab
 
 # What bundles and checks lab/page, as its lock has it; node and npm come with .venv-modern.

@@ -20,8 +20,8 @@ from lens_common.errors import UserError
 from lens_common.files import replacing
 
 RESULTS = Path(__file__).resolve().with_name("results.json")
-BENCHMARKS = ("loading", "preparing", "rendering", "compiling", "resnet", "twins", "survey")
-SIDES = {**dict.fromkeys(BENCHMARKS, "legacy"), "survey": "modern"}
+BENCHMARKS = ("loading", "preparing", "rendering", "multiband", "compiling", "resnet", "twins", "survey")
+SIDES = {**dict.fromkeys(BENCHMARKS, "legacy"), "survey": "modern", "multiband": "modern"}
 
 
 def work(names: list[str]) -> int:

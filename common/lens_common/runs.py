@@ -63,7 +63,7 @@ CONFIG_TYPES: Dict[str, type] = {
     **dict.fromkeys(("seed", "shape.n_bands", "shape.side"), int),
     **dict.fromkeys(("model", "mode", "preset", "data.folder", "data.hash", "scaling.name"), str),
     **dict.fromkeys(("settings", "data", "shape", "scaling"), dict),
-    **dict.fromkeys(("defects", "data.noise", "data.sky"), list),
+    **dict.fromkeys(("defects", "bands", "data.noise", "data.sky", "data.chosen_bands"), list),
 }
 SETTING_TYPES = get_type_hints(TrainingSettings)
 PACKAGES = ("numpy", "scipy", "astropy", "scikit-learn", "matplotlib")
@@ -193,7 +193,7 @@ def _with_defaults(config: Dict[str, Any]) -> Dict[str, Any]:
         now = {name: field.default for name, field in TrainingSettings.__dataclass_fields__.items()}
         known = {name: value for name, value in {**now, **then}.items() if value is not MISSING}
         config["settings"] = {**known, **settings}
-    return {"mode": "faithful", **config}
+    return {"mode": "faithful", "bands": [], **config}
 
 
 def read_domain(run: Union[str, Path]) -> Domain:
@@ -222,6 +222,7 @@ def read_domain(run: Union[str, Path]) -> Domain:
         sky=tuple(data.get("sky", SKY_OF_MOCKS)),
         residual_sky=data.get("residual_sky", RESIDUAL_OF_MOCKS),
         scaling=config.get("scaling", {}).get("name", ""),
+        bands=tuple(config["bands"]),
     )
 
 
@@ -239,10 +240,16 @@ def shipped_run(model: str) -> Path:
     UserError
         If none of this name ships.
     """
-    names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    names = shipped_names()
     if model not in names:
         raise UserError(f"no network named {model!r} ships with the package; choose one of {', '.join(names)}")
     return SHIPPED / model
+
+
+def shipped_names() -> List[str]:
+    """Names of the networks that ship with the package, the default first."""
+    names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    return sorted(names, key=lambda name: name != "resnet")
 
 
 def is_shipped(run: Union[str, Path]) -> bool:
@@ -259,7 +266,7 @@ def check_model(run: Union[str, Path], model: Optional[str]) -> None:
         Naming both, or if the folder is not a run of ours.
     """
     found = read_config(run)["model"]
-    if model and model != found:
+    if model and model != found and Path(run) != SHIPPED / model:
         raise UserError(f"{run} holds a {found}, not a {model}; leave out `model` or name another run")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ._version import __version__
-from .data.domain import describe_stamps, match_stamps, scale_warnings, subtract_sky, unit_warnings
+from .data.domain import describe_stamps, match_bands, match_stamps, scale_warnings, subtract_sky, unit_warnings
 from .data.folds import assign_folds, hash_fraction
 from .data.quality import apply_filter, describe_filter, flag_stamps, measure_quality
 from .data.stamps import Stamps
@@ -203,6 +203,7 @@ def _begin(
         "n_stamps": len(stamps),
         "n_trained": _n_trained(classifier, folds),
         **describe_stamps(stamps, np.flatnonzero(folds == "train")),
+        "chosen_bands": list(stamps.choice),
     }
     config = {
         "format": RUN_FORMAT,
@@ -212,6 +213,7 @@ def _begin(
         "preset": classifier.preset,
         "data": data,
         "shape": asdict(NetworkShape(stamps.pixels.shape[1], stamps.pixels.shape[2])),
+        "bands": list(stamps.bands),
     }
     if (run / "config.json").exists() and read_config(run)["data"]["hash"] != data["hash"]:
         raise UserError(f"{run} holds a run on other data; choose another `out`")
@@ -285,9 +287,11 @@ def choose_unseen(
     Raises
     ------
     UserError
-        If no labelled stamp is left, or they are not of the run's size and scale.
+        If no labelled stamp is left, or they are not of the run's bands, size and scale.
     """
     stamps = labelled(stamps)
+    if not own:  # a stamp that the run knows is known again by its bands alone
+        stamps = match_bands(stamps, read_domain(run))
     folds = known_folds(run, stamps)
     fold = own_fold(folds) if own else ""
     rows = folds == fold if own else ~np.isin(folds, ("train", "validation"))

@@ -129,11 +129,14 @@ def without_paths(content: Any) -> Any:
 
 
 def publish_stamps(study: Path, plan: dict[str, Any], out: Path) -> None:
-    """Write what the page asks of each stamp of the test sets that are at hand."""
+    """Write what the page asks of each stamp of the test sets that are at hand; what is known of others stays."""
+    kept = out / "stamps.csv.gz"
+    known = list(csv.DictReader(io.StringIO(gzip.decompress(kept.read_bytes()).decode()))) if kept.exists() else []
     rows = []
-    for name in plan["sets"]:
+    for name in {**plan["sets"], **plan["mocks"]}:
         scored = sorted(study.glob(f"*/scores-{name}.json"))
         if not scored:
+            rows += [row for row in known if row["set"] == name]
             continue
         folder = Path(read_provenance(scored[0])["data"])
         data = load_stamps(folder, verbose=True)
@@ -146,7 +149,7 @@ def publish_stamps(study: Path, plan: dict[str, Any], out: Path) -> None:
                 present = key in catalogue.colnames and not np.ma.is_masked(entries[stamp_id][key])
                 row[key] = f"{float(entries[stamp_id][key]):.5g}" if present else ""
             rows.append(row)
-    _write_gzip(out / "stamps.csv.gz", rows)
+    _write_gzip(kept, rows)
 
 
 main = partial(carry_out, "publish", __doc__, {"study": {"type": Path}, "out": {"type": Path}}, publish)

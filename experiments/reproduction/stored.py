@@ -187,7 +187,7 @@ def _check_place(run: StoredRun, planned: Run) -> None:
     expected = {
         "framework": planned.framework,
         "model": planned.model,
-        "preset": f"study-{planned.n_stamps}",
+        "preset": planned.recipe,
         "seed": planned.seed,
         "defects": sorted(planned.defects),
     }

@@ -1,6 +1,7 @@
 """Work through the runs of `plan.toml`: train each network, then let it score the test sets.
 
     python -m experiments reproduction.study quick|full [--folder DIR] [--jobs N] [--limit-minutes M] [--list]
+        [--only PATTERN ...]
 
 Every run has a run directory below DIR, and each of its files is written whole, so a study that was stopped goes on
 where it stopped: what is there is not done again, and a training continues from its checkpoint.
@@ -12,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -52,6 +54,12 @@ class Run:
     options: tuple[str, ...] = ()
     data: str = ""
     sets: tuple[str, ...] = ()
+    preset: str = ""
+
+    @property
+    def recipe(self) -> str:
+        """Preset that it is trained with: the one it names, or the study's of its size."""
+        return self.preset or f"study-{self.n_stamps}"
 
     @property
     def cell(self) -> tuple[str, int, str, tuple[str, ...]]:
@@ -63,7 +71,7 @@ class Run:
         """Expected seconds on one core."""
         per_stamp, beside = COST[self.model, self.framework]
         given = dict(zip(self.options[::2], self.options[1::2]))
-        epochs = int(given.get("--epochs", PRESETS[f"study-{self.n_stamps}"].settings[self.model].epochs))
+        epochs = int(given.get("--epochs", PRESETS[self.recipe].settings[self.model].epochs))
         return beside + per_stamp * epochs * self.n_stamps * 0.9
 
 
@@ -86,7 +94,7 @@ def read_plan(path: Path = PLAN) -> dict:
             ([table["model"]], MODELS),
             (table["frameworks"], runner.SIDES),
             ([table["data"]] if "data" in table else [], plan["mocks"]),
-            ([f"{size} stamps" for size in table["stamps"] if f"study-{size}" not in PRESETS], ()),
+            ([table.get("preset", f"study-{size}") for size in table["stamps"]], PRESETS),
         )
         for name in [name for asked, known in asked_and_known for name in asked if name not in known]:
             raise UserError(f"{path} asks for {name!r}, which is not known")
@@ -118,6 +126,7 @@ def expand(plan: dict, profile: str) -> list[Run]:
                 options=tuple(table.get("options", ())),
                 data=table.get("data", ""),
                 sets=tuple(table.get("sets", plan["sets"])),
+                preset=table.get("preset", ""),
             )
             run = replace(run, name=run_name(run))
             if runs.setdefault(run.name, run) != run:
@@ -140,7 +149,7 @@ def run_name(run: Run) -> str:
 
 def train_command(run: Run, folder: str, data: str = "") -> list[str]:
     """Arguments of the training of a run, as a user would type them after lens-legacy or lens-modern."""
-    command = ["train", "--model", run.model, "--preset", f"study-{run.n_stamps}", "--seed", str(run.seed)]
+    command = ["train", "--model", run.model, "--preset", run.recipe, "--seed", str(run.seed)]
     command += ["--defects", ",".join(run.defects)] if run.defects else []
     command += ["--data", data] if data else []
     return [*command, *run.options, "--out", f"{folder}/{run.name}"]
@@ -160,10 +169,11 @@ def pending_commands(run: Run, folder: Path, sets: dict[str, Path]) -> list[list
     return commands
 
 
-def prepare_sets(plan: dict, folder: Path, make: bool = True) -> dict[str, Path]:
-    """Folders of the test sets and of the mocks that some runs train on; mocks are made where they are missing."""
+def prepare_sets(plan: dict, folder: Path, make: bool = True, needed: Collection[str] | None = None) -> dict[str, Path]:
+    """Folders of the test sets and of the mocks that some runs train on, or of the needed ones; made where missing."""
     folders = {}
-    for name, about in [*plan["sets"].items(), *plan["mocks"].items()]:
+    tables = {**plan["sets"], **plan["mocks"]}
+    for name, about in [(name, about) for name, about in tables.items() if needed is None or name in needed]:
         named = os.environ.get(about.get("environment", ""))
         if "environment" not in about:
             folders[name] = folder / "data" / name
@@ -232,13 +242,14 @@ def work_beside(plan: dict, folder: Path, sets: dict[str, Path]) -> list[str]:
     return failed
 
 
-def work(profile: str, folder: str | None, jobs: int, limit_minutes: float, only_list: bool) -> int:
-    """Run a profile; 0, or 1 where a run failed."""
+def work(profile: str, folder: str | None, jobs: int, limit_minutes: float, only_list: bool, only: list[str]) -> int:
+    """Run a profile, or some runs of it; 0, or 1 where a run failed."""
     plan, place = read_plan(), Path(folder or runner.ROOT / "runs" / f"reproduction-{profile}").resolve()
-    runs = expand(plan, profile)
+    runs = [run for run in expand(plan, profile) if not only or any(fnmatchcase(run.name, part) for part in only)]
     if not only_list:
         place.mkdir(parents=True, exist_ok=True)
-    sets = prepare_sets(plan, place, make=not only_list)
+    needed = {name for run in runs for name in (run.data, *run.sets)}
+    sets = prepare_sets(plan, place, not only_list, needed if only else None)
     left = jobs_of(runs, place, sets)
     if only_list:
         pending = {job.name for job in left}
@@ -246,7 +257,7 @@ def work(profile: str, folder: str | None, jobs: int, limit_minutes: float, only
         return 0
     print(f"study: {len(runs)} runs, {len(runs) - len(left)} of them finished before", flush=True)
     failed = runner.work_through("study", left, jobs, place / "logs", 60 * limit_minutes)
-    failed += work_beside(plan, place, sets)
+    failed += [] if only else work_beside(plan, place, sets)
     if failed:
         print(f"study: {len(failed)} runs failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
@@ -257,6 +268,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--folder": {"help": "run directories; by default runs/reproduction-PROFILE"},
     "--jobs": {"type": int, "default": len(os.sched_getaffinity(0)), "help": "runs at a time, one core each"},
     "--limit-minutes": {"type": float, "default": float("inf"), "help": "begin no run after this"},
+    "--only": {
+        "nargs": "+",
+        "default": [],
+        "metavar": "PATTERN",
+        "help": "runs whose names fit, such as 'cnn-*-seed1'",
+    },
     "--list": {"action": "store_true", "dest": "only_list", "help": "only say what is left to do"},
 }
 main = partial(runner.carry_out, "study", __doc__, OPTIONS, work)

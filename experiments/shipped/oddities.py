@@ -39,8 +39,8 @@ def oddities(lenses: np.ndarray, n_stamps: int = 200, seed: int = 0) -> dict[str
         "a faint star, 100 counts": noisy(lambda: _star(random, 100)),
         "a star, 2,000 counts": noisy(lambda: _star(random, 2000)),
         "a saturated star": np.minimum(noisy(lambda: _bled(_star(random, 3e5))), np.float32(SATURATION)),
-        "a cosmic ray on noise": noisy(lambda: np.zeros((SIDE, SIDE))) + _rays(random, n_stamps),
-        "a cosmic ray on a lens": lenses[:n_stamps] + _rays(random, n_stamps),
+        "a cosmic ray on noise": noisy(lambda: np.zeros((SIDE, SIDE))) + ray_tracks(random, n_stamps),
+        "a cosmic ray on a lens": lenses[:n_stamps] + ray_tracks(random, n_stamps),
         "all zero": np.zeros((n_stamps, 1, SIDE, SIDE)),
         "half of a lens's stamp zero": lenses[:n_stamps] * (np.arange(SIDE) >= SIDE // 2)[:, None],
         "an elliptical galaxy, 300 counts": noisy(lambda: _elliptical(random, 300)),
@@ -78,7 +78,7 @@ def _bled(light: np.ndarray) -> np.ndarray:
     return np.where(columns, light.max(), light)
 
 
-def _rays(random: np.random.RandomState, n_stamps: int) -> np.ndarray:
+def ray_tracks(random: np.random.RandomState, n_stamps: int) -> np.ndarray:
     """Straight tracks one pixel wide, 3 to 20 pixels long, 50 to 1,000 counts a pixel, (n_stamps, 1, 45, 45)."""
     light = np.zeros((n_stamps, 1, SIDE, SIDE))
     for stamp in light[:, 0]:

@@ -1,6 +1,6 @@
 """Put a trained network into the package: its weights and settings, without what is of one machine.
 
-    python -m experiments shipped.ship RUN
+    python -m experiments shipped.ship RUN [--name NAME]
 
 Its scores are calibrated on the validation fold, which it did not learn from: a slope and an intercept of the logit,
 taken into the weights of the last layer, so that no order of two stamps changes and both frameworks follow.
@@ -13,6 +13,7 @@ Gneiting & Raftery 2007, "Strictly proper scoring rules", section 3.1.
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -29,8 +30,8 @@ SMALLEST = 1e-7  # of a probability: float32 rounds to 0 and 1, where the logit 
 COLUMNS = ("id", "path", "fold", "is_lens", "digest")
 
 
-def ship(run: Path) -> Path:
-    """Copy what `score` needs of a run; return the folder.
+def ship(run: Path, name: str | None = None) -> Path:
+    """Copy what `score` needs of a run, under the name of its model or another; return the folder.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def ship(run: Path) -> Path:
         raise UserError(f"the training in {run} has not ended")
     if config["mode"] != "faithful" or config["defects"]:
         raise UserError(f"{run} was trained in mode {config['mode']} with defects {config['defects']}")
-    folder = SHIPPED / config["model"]
+    folder = SHIPPED / (name or config["model"])
     folder.mkdir(parents=True, exist_ok=True)
     config["data"]["folder"] = Path(config["data"]["folder"]).name
     slope, intercept = fit_calibration(run)
@@ -81,4 +82,5 @@ def calibrated(weights: dict[str, np.ndarray], slope: float, intercept: float) -
     return {**weights, "dense.weight": slope * weights["dense.weight"], "dense.bias": bias}
 
 
-main = partial(carry_out, "ship", __doc__, {"run": {"type": Path}}, ship)
+OPTIONS: dict[str, dict[str, Any]] = {"run": {"type": Path}, "--name": {"help": "by default the model of the run"}}
+main = partial(carry_out, "ship", __doc__, OPTIONS, ship)

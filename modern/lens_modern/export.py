@@ -58,7 +58,7 @@ def export(backend: ModuleType, options: argparse.Namespace) -> None:
         "Input: stamps in counts, finite, float32 (N, bands, side, side), any N. "
         "Output: probability that each holds a lens, float32 (N,)."
     )
-    about = {"model": config["model"], "model_hash": classifier.model_hash_}
+    about = {"model": config["model"], "model_hash": classifier.model_hash_, "bands": json.dumps(config["bands"])}
     onnx.helper.set_model_props(model, {**about, "scaling": json.dumps(config["scaling"]), "input_unit": "counts"})
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out, "wb") as file:

@@ -20,7 +20,7 @@ IN_EXTRAS = {
     ".survey.verb": ("survey", ()),
 }
 # What `score` takes with the extra only.
-SURVEY_FLAGS = ("--workers", "--array", "--band", "--engine", "--dask", "--shard-size")
+SURVEY_FLAGS = ("--workers", "--array", "--engine", "--dask", "--shard-size")
 
 
 def verbs_of_extras() -> Iterator[Callable[..., None]]:

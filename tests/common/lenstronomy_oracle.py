@@ -1,5 +1,7 @@
 """lenstronomy renders a scene, for the tests of our rendering and for its benchmark."""
 
+import dataclasses
+
 import numpy as np
 from lenstronomy.Data.pixel_grid import PixelGrid
 from lenstronomy.Data.psf import PSF
@@ -63,3 +65,18 @@ def lens_arguments(lens):
         {"theta_E": lens.einstein_radius_pixels, "e1": e1, "e2": e2, "center_x": 0.0, "center_y": 0.0},
         {"gamma1": gamma1, "gamma2": gamma2, "ra_0": 0.0, "dec_0": 0.0},
     ]
+
+
+def of_band(scene, band):
+    """The scene in one of its bands alone."""
+    widths = (scene.psf_fwhm_pixels, *scene.psf_fwhm_further_pixels)
+    source, field = (
+        [
+            dataclasses.replace(p, flux_counts=p.flux_counts * (1.0, *p.further_bands)[band], further_bands=())
+            for p in part
+        ]
+        for part in (scene.source, scene.field)
+    )
+    return dataclasses.replace(
+        scene, source=source, field=field, psf_fwhm_pixels=widths[band], psf_fwhm_further_pixels=()
+    )

@@ -9,7 +9,7 @@ import pytest
 import lens_common
 
 MODULES = [module.name for module in pkgutil.walk_packages(lens_common.__path__, "lens_common.")]
-WITH_EXAMPLES = {"augmentation", "folds", "layout", "metrics", "presets", "scaling"}
+WITH_EXAMPLES = {"augmentation", "bands", "folds", "layout", "metrics", "presets", "scaling"}
 
 
 @pytest.mark.parametrize("name", MODULES)

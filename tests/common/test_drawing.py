@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import lens_common
 from lens_common.drawing.curves import draw_history, draw_roc, draw_score_pairs, draw_scores
-from lens_common.drawing.stamps import draw_maps, draw_stamps
+from lens_common.drawing.stamps import colour_picture, draw_maps, draw_stamps
 from lens_common.drawing.style import BLUE, VERMILLION
 from lens_common.errors import UserError
 
@@ -208,6 +208,29 @@ def test_a_stamp_is_drawn_in_units_of_its_noise():
     shown = draw_stamps(stamp[np.newaxis])[0].images[0].get_array()
     np.testing.assert_allclose(shown.compressed()[[0, 2, 5]], np.array([-4, 0, 4]) / (2 * 1.4826022), rtol=1e-6)
     assert shown.mask.sum() == 1
+
+
+def test_a_source_in_one_band_has_the_colour_of_that_band():
+    sky = np.tile([-1.0, 0.0, 1.0], (3, 9, 3))  # a median of 0 in each band
+    for row, channel in enumerate((2, 1, 0)):  # of red, green, blue
+        stamp = sky.copy()
+        stamp[row, 4, 4] = 100
+        assert colour_picture(stamp, ("g", "r", "i"))[4, 4].argmax() == channel
+
+
+def test_equal_fluxes_in_all_bands_are_grey_whatever_the_noise():
+    random = np.random.RandomState(0)
+    stamp = random.normal(0, 1, (3, 21, 21)) * np.reshape([1, 2, 4], (3, 1, 1))
+    stamp[:, 10, 10] = np.median(stamp.reshape(3, -1), axis=1) + 60
+    pixel = colour_picture(stamp, ("g", "r", "i"))[10, 10].astype(int)
+    assert np.ptp(pixel) <= 2 and pixel.min() > 100
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_pixel_that_one_band_lacks_is_vermillion():
+    stamp = np.random.RandomState(0).normal(0, 1, (3, 9, 9))
+    stamp[1, 2, 3] = np.nan
+    assert colour_picture(stamp)[2, 3].tolist() == [213, 94, 0]
 
 
 def test_left_over_axes_are_hidden_and_framed_stamps_have_a_frame():

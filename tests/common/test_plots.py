@@ -9,6 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from lens_common.cli.pictures import plot_comparison, plot_history, plot_maps, plot_roc, plot_scores, plot_stamps
+from lens_common.drawing.stamps import describe_colours
 from lens_common.errors import UserError
 
 LABELS = np.arange(60) % 2 == 0
@@ -149,18 +150,28 @@ def test_a_stamp_without_noise_or_without_pixels_is_drawn(tmp_path, value):
     assert picture_size(tmp_path / "stamps.png") == (750, 327)
 
 
-def test_only_the_first_band_of_a_stamp_is_drawn(tmp_path):
+def test_every_band_of_a_stamp_is_drawn(tmp_path):
     changed = STAMPS.copy()
     changed[:, 1] = 0
     plot_stamps(tmp_path / "first.png", STAMPS, TITLES, "title")
     plot_stamps(tmp_path / "second.png", changed, TITLES, "title")
-    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
+    assert (tmp_path / "first.png").read_bytes() != (tmp_path / "second.png").read_bytes()
 
 
-def test_the_title_tells_of_several_bands(tmp_path):
-    plot_stamps(tmp_path / "two.png", STAMPS, TITLES, "title")
-    plot_stamps(tmp_path / "said.png", STAMPS[:, 0], TITLES, "title  (first of 2 bands)")
-    assert (tmp_path / "two.png").read_bytes() == (tmp_path / "said.png").read_bytes()
+@pytest.mark.parametrize(
+    ("n_bands", "bands", "words"),
+    [
+        (3, ("g", "r", "i"), "i red, r green, g blue"),
+        (3, ("r", "g", "i"), "i red, r green, g blue"),
+        (5, ("u", "g", "r", "i", "z"), "i red, r green, g blue"),
+        (3, ("z", "g", "r"), "z red, r green, g blue"),
+        (2, ("z", "g"), "z red, g and z green, g blue"),
+        (2, (), "band 1 red, band 0 and band 1 green, band 0 blue"),
+        (4, (), "band 3 red, band 2 green, band 0 blue"),
+    ],
+)
+def test_the_reddest_band_is_red_and_the_bluest_blue(n_bands, bands, words):
+    assert describe_colours(n_bands, bands) == words
 
 
 def test_a_stamp_looks_the_same_in_another_unit(tmp_path):

@@ -248,6 +248,7 @@ def test_a_stored_deeplens_scales_with_its_stored_numbers():
 
 def test_an_unknown_scaling_is_refused_with_the_known_ones():
     with pytest.raises(
-        UserError, match="no scaling named 'log'; choose one of raw, sigma, sky-sigma, arcsinh, sky-arcsinh, sign-clip, deeplens"
+        UserError,
+        match="no scaling named 'log'; choose one of raw, sigma, sky-sigma, arcsinh, sky-arcsinh, sign-clip, deeplens",
     ):
         make_scaling("log")

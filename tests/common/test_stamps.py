@@ -571,7 +571,7 @@ def test_each_band_is_repaired_with_its_own_median():
 def test_a_band_without_a_finite_pixel_is_refused_though_it_is_less_than_a_percent():
     stamp = np.zeros((101, 10, 10), "f4")
     stamp[50] = np.nan
-    with pytest.raises(StampError, match="100 of 10100 pixels are not finite"):
+    with pytest.raises(StampError, match="100 of 100 pixels of band number 50, counted from 0, are not finite"):
         repair_stamp(stamp)
 
 
@@ -743,7 +743,7 @@ def test_the_cache_claims_its_space_before_it_is_written(tmp_path, run_in_child,
 
     def decode():
         decoded._decode_chunk = watch
-        decoded._decode(tmp_path, [monkey], (1, 200, 200), target, 1, False)
+        decoded._decode(decoded._Task(tmp_path, [monkey], target, (), (1, 200, 200), ()), 1, False)
         return seen
 
     (blocks,), _ = run_in_child(decode)

@@ -1,8 +1,12 @@
 """Stamps with both scores are shown where the stamps are at hand and are those that were scored, and else not."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 from astropy.io import fits
+from PIL import Image
 
 from lens_common.data.stamps import load_stamps
 from lens_common.files import write_csv
@@ -53,6 +57,21 @@ def test_each_stamp_is_shown_once_with_both_scores_by_kind(pair):
     name = pair[0].sets["test"].ids[7].rsplit("/", 1)[-1]
     assert words[0] == f"{name}, lens: legacy 0.247, modern 0.647"  # 0.1 + 7 * 0.4 / 19, and 0.4 more
     assert all(uri.startswith("data:image/png") for panel in gallery.panels for _, _, uri in panel.pictures)
+
+
+def test_stamps_of_three_bands_are_shown_in_colour(pair, data):
+    for number, path in enumerate(sorted(data.rglob("*.fits"))):
+        stamp = np.random.RandomState(number).normal(0, 3, (3, 9, 9)).astype(np.float32)
+        fits.writeto(path, stamp, fits.Header([("BAND1", "g"), ("BAND2", "r"), ("BAND3", "i")]), overwrite=True)
+    stamps = load_stamps(data)
+    for run in pair:
+        write_csv(
+            run.path / "stamps.csv", [dict(zip(("id", "digest"), row)) for row in zip(stamps.ids, stamps.digests)]
+        )
+    gallery = stamps_with_scores(*pair, ("legacy", "modern"), "key")
+    assert gallery.note == "Each stamp in colour, i red, r green, g blue; below it both scores."
+    uri = gallery.panels[0].pictures[0][2]
+    assert Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).mode == "RGB"
 
 
 def test_what_differs_most_is_shown_and_nothing_twice(pair):

@@ -10,7 +10,7 @@ from ..learning.classifier import LensClassifier
 from ..runs import read_config
 from ..trials import Evaluation, choose_unseen, evaluate_run
 from . import pictures
-from .options import AddVerb, add_changes, add_filter, add_threshold
+from .options import AddVerb, add_bands, add_changes, add_filter, add_threshold
 
 
 def add_verb(verb: AddVerb) -> None:
@@ -18,6 +18,7 @@ def add_verb(verb: AddVerb) -> None:
     parser = verb("evaluate", "metrics of a trained network", 'runs/cnn --data "$LENS_PICS_MOCKS"', evaluate)
     parser.add_argument("run", metavar="RUN", help="run directory of a training")
     parser.add_argument("--data", metavar="DIR", help="other labelled data than the run's own test fold")
+    add_bands(parser)
     add_changes(parser)
     add_filter(parser, "add the metrics of a search that calls no flagged stamp a lens")
     add_threshold(parser)
@@ -25,10 +26,12 @@ def add_verb(verb: AddVerb) -> None:
 
 def evaluate(backend: ModuleType, options: argparse.Namespace) -> None:
     """Metrics of a run: of its own test fold, or of other data."""
-    folder = options.data or read_config(options.run)["data"]["folder"]
+    data = read_config(options.run)["data"]
+    folder = options.data or data["folder"]
     if not folder:
         raise UserError(f"{options.run} does not say what it was trained on; name labelled stamps with --data")
-    stamps = load_stamps(folder, verbose=True)
+    bands = options.bands or ([] if options.data else data.get("chosen_bands", []))
+    stamps = load_stamps(folder, verbose=True, bands=bands)
     stamps, fold = choose_unseen(options.run, stamps, not options.data, options.resample, options.subtract_sky)
     classifier = LensClassifier.of(backend).load(options.run).set_params(verbose=True)
     evaluation = evaluate_run(classifier, options.run, stamps, fold, options.filter, options.threshold)

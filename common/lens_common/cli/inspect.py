@@ -8,13 +8,14 @@ from types import ModuleType
 import numpy as np
 from astropy.table import Table
 
+from ..data.bands import spell_bands
 from ..data.catalogue import read_catalogue
 from ..data.domain import subtract_sky
 from ..data.quality import describe_filter, explain_flags
 from ..data.stamps import Stamps, load_stamps
 from ..data.summary import Summary, summarise
 from . import pictures
-from .options import AddVerb, add_filter, add_subtract_sky
+from .options import AddVerb, add_bands, add_filter, add_subtract_sky
 from .outputs import add_out
 
 
@@ -24,18 +25,19 @@ def add_verb(verb: AddVerb) -> None:
     parser.add_argument("data", metavar="DATA", help="any folder above the stamps")
     parser.set_defaults(load=load_stamps)
     add_out(parser, "picture of some of the stamps, and of what the filter would drop", [".png"], needed=False)
+    add_bands(parser)
     add_subtract_sky(parser)
     add_filter(parser, "show what it would drop; default %(default)s", "default")
 
 
 def inspect(backend: ModuleType, options: argparse.Namespace) -> None:
     """Describe a data set: stamps by class, noise, parameters, files set aside, what the filter would drop."""
-    stamps = options.load(options.data, verbose=True)
+    stamps = options.load(options.data, verbose=True, bands=options.bands)
     if options.subtract_sky:
         stamps = subtract_sky(stamps)
     summary = summarise(stamps, _catalogue(stamps, options.data), options.filter)
     shape = stamps.pixels.shape
-    print(f"{stamps.folder}: {len(stamps)} stamps of {shape[1]} band(s), {shape[2:]} pixels")
+    print(f"{stamps.folder}: {len(stamps)} stamps of {spell_bands(shape[1], stamps.bands)}, {shape[2:]} pixels")
     for name, value in (
         ("pixel scale [arcsec]", stamps.pixel_scale_arcsec),
         ("zero-point [mag]", stamps.zero_point_mag),
@@ -74,7 +76,7 @@ def _draw_stamps(options: argparse.Namespace, stamps: Stamps, summary: Summary) 
     reasons = explain_flags(summary.quality, options.filter, rows)
     titles = ["\n".join([stamp_id, *filter(None, why.split(", "))]) for stamp_id, why in zip(stamps.ids[rows], reasons)]
     heading = f"{Path(stamps.folder).name}: framed, what the filter {describe_filter(options.filter)} drops"
-    pictures.plot_stamps(options.out, stamps.pixels[rows], titles, heading, flagged[rows])
+    pictures.plot_stamps(options.out, stamps.pixels[rows], titles, heading, flagged[rows], stamps.bands)
     print(f"wrote {options.out}")
 
 

@@ -15,7 +15,7 @@ from ..runs import check_model
 from ..scores.occlusion import map_stamps, pick_stamps
 from ..trials import fit_to_run
 from . import pictures
-from .options import AddVerb, add_changes, add_network, chosen_run, positive
+from .options import AddVerb, add_bands, add_changes, add_network, chosen_run, positive
 from .outputs import add_out
 
 MOST_DRAWN = pictures.MOST_PAIRS
@@ -32,6 +32,7 @@ def add_verb(verb: AddVerb) -> None:
     which.add_argument(
         "--most", type=positive, default=12, metavar="N", help="the N of the highest scores; default %(default)s"
     )
+    add_bands(parser)
     add_changes(parser)
     add_out(parser, "the picture; FILE.npz holds all arrays", [".png"], [".npz"])
 
@@ -44,7 +45,8 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     """
     out, run = Path(options.out), chosen_run(options)
     check_model(run, options.model)
-    stamps = fit_to_run(options.load(options.data, verbose=True), run, options.resample, options.subtract_sky)
+    stamps = options.load(options.data, verbose=True, bands=options.bands)
+    stamps = fit_to_run(stamps, run, options.resample, options.subtract_sky)
     ids = read_ids(Path(options.ids)) if options.ids else None
     if ids:
         pick_stamps(stamps, ids)  # before the network is built, which takes a while
@@ -57,7 +59,7 @@ def maps(backend: ModuleType, options: argparse.Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     titles = [f"{stamp_id}\nscore {value:.3f}" for stamp_id, value in zip(chosen.ids, scores)][:MOST_DRAWN]
     heading = f"{Path(stamps.folder).name}: what the scores rest on"
-    pictures.plot_maps(out, chosen.pixels[:MOST_DRAWN], occlusions[:MOST_DRAWN], titles, heading)
+    pictures.plot_maps(out, chosen.pixels[:MOST_DRAWN], occlusions[:MOST_DRAWN], titles, heading, chosen.bands)
     arrays = {"ids": chosen.ids, "scores": scores, "stamps": np.array(chosen.pixels), "maps": occlusions}
     write_arrays(out.with_suffix(".npz"), arrays)
     print(f"{len(scores)} stamps mapped: wrote {out} and {out.with_suffix('.npz').name}")

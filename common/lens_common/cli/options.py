@@ -5,11 +5,11 @@ import contextlib
 import sys
 from typing import Any, Callable, NoReturn, Optional
 
+from ..data.bands import parse_bands
 from ..data.quality import THRESHOLDS, describe_filter, parse_filter
 from ..errors import UserError
-from ..learning.models import MODELS
 from ..mocks.prior import POPULATIONS, PRIOR, find_priors
-from ..runs import shipped_run
+from ..runs import shipped_names, shipped_run
 
 EXIT_USER_ERROR = 2
 # Makes the parser of a verb, or finds it to be extended: (name, what it does, example, function).
@@ -30,17 +30,18 @@ class Parser(argparse.ArgumentParser):
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Add --run and --model: which network scores."""
+    names = shipped_names()
     parser.add_argument("--run", metavar="RUN", help="run directory of a training; by default a shipped network")
     parser.add_argument(
         "--model",
-        choices=MODELS,
-        help=f"which of the shipped networks, default {next(iter(MODELS))}; with --run: refuse a run of the other",
+        choices=names,
+        help=f"which of the shipped networks, default {names[0]}; with --run: refuse a run of the other",
     )
 
 
 def chosen_run(options: argparse.Namespace) -> str:
     """Run directory that was named, or else that of a network that ships with the package."""
-    return options.run or str(shipped_run(options.model or next(iter(MODELS))))
+    return options.run or str(shipped_run(options.model or shipped_names()[0]))
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +62,20 @@ def add_subtract_sky(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="subtract from each stamp its sky, the median of its pixels clipped at three sigma: for images whose sky "
         "is still in them; a sky level unlike that of the training is warned of, a high one refused",
+    )
+
+
+def add_bands(parser: argparse.ArgumentParser) -> None:
+    """Add --bands, which is --band, too."""
+    parser.add_argument(
+        "--band",
+        "--bands",
+        dest="bands",
+        type=_argument(parse_bands),
+        default=(),
+        metavar="B",
+        help="which bands to take, in this order, of stamps that have several: names such as gri or g,r,i, which the "
+        "headers must state, or numbers from 0 such as 0,2; by default all, or those that the network knows by name",
     )
 
 

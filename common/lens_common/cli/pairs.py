@@ -17,7 +17,7 @@ from ..scores.occlusion import map_stamps
 from ..scores.pairs import find_pairs, judge_pairs
 from ..trials import fit_to_run
 from . import pictures
-from .options import AddVerb, add_network, chosen_run
+from .options import AddVerb, add_bands, add_network, chosen_run
 from .outputs import add_out
 
 DRAWN = 6
@@ -33,6 +33,7 @@ def add_verb(verb: AddVerb) -> None:
     )
     parser.add_argument("data", metavar="DATA", help="any folder above mocks of simulate --pairs")
     add_network(parser)
+    add_bands(parser)
     add_out(parser, f"{DRAWN} pairs with their occlusion maps; FILE.json holds all numbers", [".png"], [".json"], False)
 
 
@@ -40,7 +41,7 @@ def pairs(backend: ModuleType, options: argparse.Namespace) -> None:
     """Score both stamps of each pair, and print how often the lens outranks itself without lensing."""
     run = chosen_run(options)
     check_model(run, options.model)
-    stamps = fit_to_run(load_stamps(options.data, verbose=True), run)
+    stamps = fit_to_run(load_stamps(options.data, verbose=True, bands=options.bands), run)
     lenses, unlensed, known = find_pairs(stamps.ids, read_catalogue(options.data))
     classifier = LensClassifier.of(backend).load(run)
     both = stamps[np.concatenate([lenses, unlensed])]
@@ -61,7 +62,8 @@ def pairs(backend: ModuleType, options: argparse.Namespace) -> None:
     words = [f"{stamp_id}" for stamp_id in drawn.ids]
     words[1::2] = ["the same without lensing"] * len(words[1::2])
     titles = [f"{word}\nscore {value:.3f}" for word, value in zip(words, scores)]
-    pictures.plot_maps(out, drawn.pixels, maps, titles, f"{Path(stamps.folder).name}: with and without lensing")
+    heading = f"{Path(stamps.folder).name}: with and without lensing"
+    pictures.plot_maps(out, drawn.pixels, maps, titles, heading, drawn.bands)
     found: Dict[str, Any] = {"data_hash": stamps.data_hash, "model_hash": classifier.model_hash_, "rows": rows}
     write_json(out.with_suffix(".json"), found)
     print(f"wrote {out} and {out.with_suffix('.json').name}")

@@ -18,6 +18,7 @@ from ..drawing.stamps import (
     STAMP_INCHES,
     TITLE_LETTERS,
     check_stamps,
+    describe_colours,
     draw_maps,
     draw_stamps,
     sheet_shape,
@@ -208,6 +209,7 @@ def plot_stamps(
     titles: Sequence[str],
     suptitle: str,
     framed: Optional[np.ndarray] = None,
+    bands: Sequence[str] = (),
 ) -> None:
     """Write a contact sheet of stamps, as `draw_stamps` draws them.
 
@@ -216,36 +218,46 @@ def plot_stamps(
     path : str or Path
         PNG file to write; one that is there is replaced.
     stamps : float32 array (N, bands, height, width) or (N, height, width)
-        1 to 40 stamps in any unit.  Of several bands the first is shown, and the title says so.
+        1 to 40 stamps in any unit.  Several bands are shown in colour, and the title says how.
     titles : sequence of str
         One a stamp; long ones are wrapped.
     suptitle : str
         Title of the figure.
     framed : bool array (N,), optional
         Stamps to draw in a vermillion frame.
+    bands : sequence of str, optional
+        Names of the bands.
 
     Raises
     ------
     UserError
         As `draw_stamps`, and for a file that cannot be written.
     """
-    n_rows, n_columns = sheet_shape(len(check_stamps(stamps, titles)))
-    if np.ndim(stamps) == 4 and np.shape(stamps)[1] > 1:
-        suptitle = f"{suptitle}  (first of {np.shape(stamps)[1]} bands)"
+    n_stamps, n_bands = check_stamps(stamps, titles).shape[:2]
+    n_rows, n_columns = sheet_shape(n_stamps)
+    if n_bands > 1:
+        suptitle = f"{suptitle}  ({describe_colours(n_bands, bands)})"
     with write_figure(path, 1, max(n_columns * STAMP_INCHES, 5)) as figure:
         figure.suptitle(literal(suptitle), wrap=True)
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
-        shown = draw_stamps(stamps, grid, titles, framed)[0].images[0]
+        shown = draw_stamps(stamps, grid, titles, framed, bands)[0].images[0]
         title_lines = sum(max(axes.get_title().count("\n") + 1 for axes in row) for row in grid)
         # The last term is for the title of the sheet and its bar.
         figure.set_figheight(n_rows * STAMP_INCHES + 0.13 * title_lines + 1)
+        if n_bands > 1:  # a colour has no bar
+            return
         bar = figure.colorbar(shown, ax=grid, location="bottom", aspect=60, shrink=0.6, extend="both")
         bar.set_ticks((0, 3, 10, 30), labels=["0", "3", "10", "30"])
         bar.set_label("pixel value less the median, over the noise of the stamp")
 
 
 def plot_maps(
-    path: Union[str, Path], stamps: np.ndarray, maps: np.ndarray, titles: Sequence[str], suptitle: str
+    path: Union[str, Path],
+    stamps: np.ndarray,
+    maps: np.ndarray,
+    titles: Sequence[str],
+    suptitle: str,
+    bands: Sequence[str] = (),
 ) -> None:
     """Write stamps with their occlusion maps beside them, as `draw_stamps` and `draw_maps` draw them.
 
@@ -254,26 +266,31 @@ def plot_maps(
     path : str or Path
         PNG file to write; one that is there is replaced.
     stamps : float32 array (N, bands, height, width) or (N, height, width)
-        1 to 20 stamps in any unit; of several bands the first is shown.
+        1 to 20 stamps in any unit; several bands are shown in colour, and the title says how.
     maps : float32 array (N, height, width)
         In [-1, 1].
     titles : sequence of str
         One a stamp; long ones are wrapped.
     suptitle : str
         Title of the figure.
+    bands : sequence of str, optional
+        Names of the bands.
 
     Raises
     ------
     UserError
         As `draw_stamps`, for more than 20 stamps, and for a file that cannot be written.
     """
-    n_rows, n_pairs = sheet_shape(len(check_stamps(stamps, titles, MOST_PAIRS)), STAMP_COLUMNS // 2)
+    n_stamps, n_bands = check_stamps(stamps, titles, MOST_PAIRS).shape[:2]
+    n_rows, n_pairs = sheet_shape(n_stamps, STAMP_COLUMNS // 2)
+    if n_bands > 1:
+        suptitle = f"{suptitle}  ({describe_colours(n_bands, bands)})"
     wrapped = [wrap_title(title, 2 * TITLE_LETTERS) for title in titles]
     height = n_rows * (1.25 * STAMP_INCHES + 0.13 * max(title.count("\n") + 1 for title in wrapped)) + 1
     with write_figure(path, height, max(2.5 * n_pairs * STAMP_INCHES, 5)) as figure:
         figure.suptitle(literal(suptitle), wrap=True)
         grid = figure.subplots(n_rows, 2 * n_pairs, squeeze=False)
-        for axes, title in zip(draw_stamps(stamps, grid[:, ::2]), wrapped):
+        for axes, title in zip(draw_stamps(stamps, grid[:, ::2], bands=bands), wrapped):
             axes.set_title(literal(title), fontsize=7, fontweight="normal", pad=2, loc="left")
         shown = draw_maps(maps, grid[:, 1::2])[0].images[0]
         bar = figure.colorbar(shown, ax=grid, location="bottom", aspect=60, shrink=0.6)

@@ -8,7 +8,7 @@ from ..data.stamps import load_stamps
 from ..learning.classifier import LensClassifier
 from ..runs import check_model
 from ..trials import fit_to_run, score_run, without_flagged
-from .options import AddVerb, add_changes, add_filter, add_network, chosen_run
+from .options import AddVerb, add_bands, add_changes, add_filter, add_network, chosen_run
 from .outputs import add_out
 
 
@@ -19,6 +19,7 @@ def add_verb(verb: AddVerb) -> None:
     add_network(parser)
     beside = (".json", "-rejected.csv")
     add_out(parser, "score table; a JSON file of the same name is written beside it", [".csv"], beside)
+    add_bands(parser)
     add_changes(parser)
     add_filter(parser, "set flagged stamps aside, with the reason in FILE-rejected.csv")
 
@@ -28,7 +29,8 @@ def score(backend: ModuleType, options: argparse.Namespace) -> None:
     out, run = Path(options.out), chosen_run(options)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_model(run, options.model)
-    stamps = fit_to_run(load_stamps(options.data, verbose=True), run, options.resample, options.subtract_sky)
+    stamps = load_stamps(options.data, verbose=True, bands=options.bands)
+    stamps = fit_to_run(stamps, run, options.resample, options.subtract_sky)
     if options.filter:
         stamps = without_flagged(stamps, options.filter)
     classifier = LensClassifier.of(backend).load(run).set_params(verbose=True)

@@ -18,7 +18,7 @@ from ..mocks.prior import PRIOR
 from ..trials import check_batch, check_new, default_mocks, train_run
 from . import pictures
 from .evaluate import show
-from .options import AddVerb, add_filter, add_population, add_threshold, seed
+from .options import AddVerb, add_bands, add_filter, add_population, add_threshold, seed
 from .signals import collected_signals
 
 
@@ -30,6 +30,7 @@ def add_verb(verb: AddVerb) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--data", metavar="DIR", help="labelled stamps in the 2018 layout; by default mocks are made")
     source.add_argument("--mocks", type=int, metavar="N", help="mocks to make; by default as many as the preset says")
+    add_bands(parser)
     parser.add_argument("--mocks-seed", type=seed, default=1, metavar="S", help="of the mocks; default %(default)s")
     add_population(parser)
     presets = "; ".join(f"{name}: {preset.what}" for name, preset in PRESETS.items())
@@ -98,7 +99,7 @@ def train(backend: ModuleType, options: argparse.Namespace) -> None:
         n_mocks = preset.n_stamps if options.mocks is None else options.mocks
         check_batch(settings, n_mocks)
         folder = default_mocks(n_mocks, options.mocks_seed, options.population or (PRIOR,))
-    stamps = load_stamps(folder, verbose=True)
+    stamps = load_stamps(folder, verbose=True, bands=options.bands)
     evaluation = train_run(
         classifier, stamps, run, options.filter, options.threshold, collected_signals, at_most=bool(options.data)
     )

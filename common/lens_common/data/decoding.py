@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from astropy.io import fits
@@ -20,6 +20,7 @@ from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 from isal.igzip_lib import IsalError
 
+from .bands import Names, band_cards, band_of_extension, check_alike, read_band_names, take_bands
 from .headers import NOT_SKY, StampError, card_text, check_counts, differs, read_cards, read_pixels
 from .layout import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, parse_name
 
@@ -73,6 +74,8 @@ class Outcome(NamedTuple):
         Why there is none, or that it was repaired.
     pixel_scale_arcsec, zero_point_mag : float
         NaN where the header does not say.
+    bands : tuple of str
+        Names of its bands; empty where the header does not say.
     """
 
     stamp: Optional[np.ndarray]
@@ -80,6 +83,7 @@ class Outcome(NamedTuple):
     rejection: Optional[Rejection]
     pixel_scale_arcsec: float = np.nan
     zero_point_mag: float = np.nan
+    bands: Names = ()
 
 
 def read_stamp(path: Union[str, Path]) -> np.ndarray:
@@ -91,7 +95,8 @@ def read_stamp_and_header(path: Union[str, Path]) -> Tuple[np.ndarray, bytes]:
     """Read the first image of a FITS file, gzipped, tile-compressed or neither.
 
     Of several images, in the primary unit or in extensions, the first that has pixels is
-    taken, whatever the shapes of the others; tables are passed over.
+    taken, whatever the shapes of the others; tables are passed over.  Where that is an extension
+    named for a band, such as SCI_g, those named for other bands are taken with it, in the order of the file.
 
     Parameters
     ----------
@@ -216,6 +221,8 @@ def _any_image(content: bytes) -> Tuple[np.ndarray, bytes]:
         warnings.simplefilter("ignore", AstropyWarning)  # of what it mends; too few pixels raise
         try:
             found = _first_image(content)
+        except StampError:
+            raise
         except Exception as error:  # astropy raises many kinds for damaged files
             raise StampError(f"damaged FITS: {error}") from error
     if found is None:
@@ -246,13 +253,35 @@ def _check_tiles(content: bytes) -> None:
 def _first_image(content: bytes) -> Optional[Tuple[np.ndarray, bytes]]:
     # With uint, astropy passes over the BLANK of unsigned integers.
     with fits.open(io.BytesIO(content), memmap=False, uint=False) as units:
+        named: Dict[str, Tuple[np.ndarray, bytes]] = {}
         for number, unit in enumerate(units):
-            if unit.is_image and not NOT_SKY.search(unit.name) and unit.data is not None and unit.data.size:
+            band = band_of_extension(unit.name)
+            if (named and (not band or band in named)) or not unit.is_image or NOT_SKY.search(unit.name):
+                continue
+            if unit.data is not None and unit.data.size:
                 places = [unit.fileinfo(), units[0].fileinfo()][: number + 1]
                 header = b"".join(content[place["hdrLoc"] : place["datLoc"]] for place in places)
                 is_compressed = isinstance(unit, fits.CompImageHDU)
-                return (_without_blanks(content, number, unit.data, header) if is_compressed else unit.data), header
-    return None
+                image = _without_blanks(content, number, unit.data, header) if is_compressed else unit.data
+                if not band:
+                    return image, header
+                named[band] = image, header
+    return _stack_bands(named) if named else None
+
+
+def _stack_bands(named: Dict[str, Tuple[np.ndarray, bytes]]) -> Tuple[np.ndarray, bytes]:
+    """One image (bands, H, W) of extensions that hold a band each; a single one stays as it is."""
+    images, headers = zip(*named.values())
+    if len(named) == 1:
+        return images[0], headers[0]
+    images = [np.squeeze(image) for image in images]
+    if len({image.shape for image in images}) > 1 or images[0].ndim != 2:
+        told = ", ".join(f"{name} {image.shape}" for name, image in zip(named, images))
+        raise StampError(f"its bands are of unlike size: {told}; cut them alike, (H, W) each")
+    scales, zero_points = zip(*map(read_pixels, headers))
+    check_alike([*named], scales, "pixel scales")
+    check_alike([*named], zero_points, "zero-points")
+    return np.stack(images), band_cards([*named]) + headers[0]
 
 
 def _without_blanks(content: bytes, number: int, image: np.ndarray, header: bytes) -> np.ndarray:
@@ -286,13 +315,15 @@ def _spread_tiles(values: np.ndarray, tile: Sequence[int], shape: Tuple[int, ...
     return np.kron(grid, np.ones(tile))[tuple(slice(length) for length in shape)]
 
 
-def repair_stamp(stamp: np.ndarray) -> Tuple[np.ndarray, int]:
+def repair_stamp(stamp: np.ndarray, names: Names = ()) -> Tuple[np.ndarray, int]:
     """Replace the non-finite pixels of a stamp by the median of its finite ones, band by band.
 
     Parameters
     ----------
     stamp : float32 array (bands, H, W)
         May hold NaN and infinities.
+    names : tuple of str
+        Of its bands, for the reason.
 
     Returns
     -------
@@ -304,14 +335,18 @@ def repair_stamp(stamp: np.ndarray) -> Tuple[np.ndarray, int]:
     Raises
     ------
     StampError
-        If more than 1 % of the pixels, or a whole band, are not finite.
+        If more than 1 % of the pixels of a band are not finite.
     """
     bad = ~np.isfinite(stamp)
     n_nonfinite = int(bad.sum())
     if n_nonfinite == 0:
         return stamp, 0
-    if n_nonfinite > MAX_NONFINITE_FRACTION * stamp.size or bad.all(axis=(1, 2)).any():
-        raise StampError(f"{n_nonfinite} of {stamp.size} pixels are not finite; at most 1 % may be")
+    n_bad = bad.sum(axis=(1, 2))
+    worst = int(n_bad.argmax())
+    if n_bad[worst] > MAX_NONFINITE_FRACTION * stamp[0].size:
+        name = names[worst] if names else f"number {worst}, counted from 0,"
+        of_band = f" of band {name}" if len(stamp) > 1 else ""
+        raise StampError(f"{n_bad[worst]} of {stamp[0].size} pixels{of_band} are not finite; at most 1 % may be")
     median = np.nanmedian(np.where(bad, np.nan, stamp), axis=(1, 2), keepdims=True)
     return np.where(bad, median, stamp).astype(np.float32), n_nonfinite
 
@@ -322,7 +357,12 @@ def pixel_digest(stamp: np.ndarray) -> str:
 
 
 def examine_stamp(
-    stamp_id: str, path: str, read: Callable[[], Tuple[np.ndarray, bytes]], shape: Optional[Tuple[int, ...]] = None
+    stamp_id: str,
+    path: str,
+    read: Callable[[], Tuple[np.ndarray, bytes]],
+    shape: Optional[Tuple[int, ...]] = None,
+    choice: Names = (),
+    expected: Names = (),
 ) -> Outcome:
     """Read a stamp, see that it is a good one, and repair what can be.
 
@@ -334,14 +374,17 @@ def examine_stamp(
         Gives stamp and header, as `read_stamp_and_header` does, or raises a StampError.
     shape : tuple of int, optional
         (bands, H, W) that it must have.
+    choice, expected : tuple of str
+        Which bands are taken, and what those of the data set are called; see `lens_common.data.bands.take_bands`.
     """
     n_nonfinite = 0
     try:
         stamp, header = read()
+        stamp, bands = take_bands(stamp, read_band_names(header, len(stamp)), choice, expected)
         n_nonfinite = int((~np.isfinite(stamp)).sum())
         if shape and stamp.shape != shape:
             raise StampError(f"shape {stamp.shape}; the other stamps have {shape}")
-        stamp, _ = repair_stamp(stamp)
+        stamp, _ = repair_stamp(stamp, bands)
         scale, zero_point = read_pixels(header)
     except Exception as error:  # of a StampError we know; one bad file must not stop the others
         reason = str(error) if isinstance(error, StampError) else f"cannot be decoded: {type(error).__name__}: {error}"
@@ -349,7 +392,7 @@ def examine_stamp(
     digest = pixel_digest(stamp)
     reason = f"{n_nonfinite} of {stamp.size} pixels were not finite and became the median"
     repaired = Rejection(stamp_id, path, REPAIRED, n_nonfinite, reason) if n_nonfinite else None
-    return Outcome(stamp, digest, repaired, scale, zero_point)
+    return Outcome(stamp, digest, repaired, scale, zero_point, bands)
 
 
 def pixels_of_most(found: Sequence[Tuple[str, Outcome]]) -> Tuple[float, float]:
@@ -377,8 +420,10 @@ def pixels_of_most(found: Sequence[Tuple[str, Outcome]]) -> Tuple[float, float]:
     return scale, zero_point
 
 
-def unlike_others(outcome: Outcome, scale_arcsec: Optional[float]) -> str:
-    """Say why a stamp does not go with others whose pixels have that scale; empty where it does."""
+def unlike_others(outcome: Outcome, scale_arcsec: Optional[float], bands: Names = ()) -> str:
+    """Say why a stamp does not go with others of that pixel scale and those bands; empty where it does."""
+    if bands and outcome.bands not in ((), bands):
+        return f"bands {', '.join(outcome.bands)}; the other stamps have {', '.join(bands)}"
     found = outcome.pixel_scale_arcsec
     if scale_arcsec is None or not differs(found, scale_arcsec):
         return ""

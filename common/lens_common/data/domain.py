@@ -1,17 +1,21 @@
 """What a network was trained on, and whether other stamps are like it: size, scale, units and sky."""
 
+import logging
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from ..errors import UserError
+from .bands import choose_for_network, is_numbers
+from .decoding import pixel_digest
 from .headers import SCALE_KEYS, TOLERANCE, differs
 from .noise import median_and_noise, sky_of
 from .stamps import Stamps
 
+LOG = logging.getLogger(__name__)
 NOISE_QUANTILES = (0.01, 0.5, 0.99)
 FAR = 2.0  # times beyond the noise of the training
 # Times the largest sky level of the training: beyond it scores are those of the sky.
@@ -42,6 +46,8 @@ class Domain:
         What a sky estimate finds in them in the median, in units of the noise: faint sources raise it.
     scaling : str
         Name of it; empty where the training has not ended.
+    bands : tuple of str
+        Names of the bands; empty where unknown.
     """
 
     n_bands: int
@@ -52,6 +58,7 @@ class Domain:
     sky: Tuple[float, ...]
     residual_sky: float
     scaling: str
+    bands: Tuple[str, ...] = ()
 
 
 def describe_stamps(data: Stamps, rows: np.ndarray) -> Dict[str, Any]:
@@ -154,16 +161,12 @@ def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
     Raises
     ------
     UserError
-        For another number of bands, another size or scale without `resample`, or stamps that
+        For other bands, see `match_bands`, another size or scale without `resample`, or stamps that
         cover less of the sky than the network looks at.
     """
-    n_bands, height, width = data.pixels.shape[1:]
+    data = match_bands(data, domain)
+    height, width = data.pixels.shape[2:]
     side, wanted_arcsec, found_arcsec = domain.side, domain.pixel_scale_arcsec, data.pixel_scale_arcsec
-    if n_bands != domain.n_bands:
-        raise UserError(
-            f"the stamps of {data.folder} have {n_bands} band(s), those that the network was trained on "
-            f"{domain.n_bands}; give it these bands alone"
-        )
     is_scaled = differs(found_arcsec, wanted_arcsec)
     if (height, width) == (side, side) and not is_scaled:
         return data
@@ -188,6 +191,42 @@ def match_stamps(data: Stamps, domain: Domain, resample: bool) -> Stamps:
         stamps = data.pixels[:, :, top : top + side, left : left + side]
     done = f"{found} {'resampled' if is_scaled else 'cut'} to {wanted}"
     return replace(data, pixels=stamps, resampled=done, pixel_scale_arcsec=wanted_arcsec if is_scaled else found_arcsec)
+
+
+def match_bands(data: Stamps, domain: Domain) -> Stamps:
+    """See that stamps have the bands that a network was trained on, or take these out of more by name.
+
+    Names count where both are known, unless the bands of the stamps were chosen by number.
+
+    Parameters
+    ----------
+    data : Stamps
+    domain : Domain
+        Of the network.
+
+    Returns
+    -------
+    Stamps
+        The same, or with the network's bands alone; their digests are of these, and the log says so.
+
+    Raises
+    ------
+    UserError
+        For another number of bands, other names or another order, naming both.
+    """
+    names = () if is_numbers(data.choice) else data.bands
+    taken = choose_for_network(names, data.pixels.shape[1], domain.bands, domain.n_bands, data.folder)
+    if taken is None:
+        return data
+    LOG.info(took_bands(data.folder, taken, names))
+    pixels = np.ascontiguousarray(data.pixels[:, [names.index(name) for name in taken]])
+    digests = np.array([pixel_digest(stamp) for stamp in pixels])
+    return replace(data, pixels=pixels, digests=digests, bands=taken, choice=taken)
+
+
+def took_bands(folder: str, taken: Sequence[str], names: Sequence[str]) -> str:
+    """Sentence for the user where a network takes some of the bands of a source."""
+    return f"of the bands {', '.join(names)} of {folder} the network takes those it was trained on: {', '.join(taken)}"
 
 
 def resample_stamps(stamps: np.ndarray, side: int, step: float) -> np.ndarray:

@@ -65,6 +65,7 @@ def read_pixels(header: bytes) -> Tuple[float, float]:
     return pixel_scale_arcsec(cards), zero_point_mag(cards)
 
 
+@lru_cache(maxsize=4)  # asked for its pixels and for its bands
 def read_cards(header: bytes) -> Dict[str, str]:
     """Split a header into its cards.
 

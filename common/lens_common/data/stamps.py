@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 import numpy as np
 
 from ..errors import UserError
+from .bands import Choice, parse_bands
 from .cache import decoded_stamps
 from .catalogue import find_stamps
 from .decoding import SET_ASIDE, Rejection
@@ -47,6 +48,10 @@ class Stamps:
         What was done to their size and scale since they were read, in words; empty if nothing.
     sky_subtracted : bool
         Whether the sky of each was subtracted since.
+    bands : tuple of str
+        Names of the bands, as the headers state them; empty where they do not.
+    choice : tuple of str
+        Names or numbers of the bands that were asked for; empty: all.
     """
 
     folder: str
@@ -60,6 +65,8 @@ class Stamps:
     zero_point_mag: float = np.nan
     resampled: str = ""
     sky_subtracted: bool = False
+    bands: Tuple[str, ...] = ()
+    choice: Tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,11 +81,6 @@ class Stamps:
         """What was done to the stamps since they were read, for JSON; empty if nothing."""
         changes = {"resampled": self.resampled, "sky_subtracted": self.sky_subtracted}
         return {key: value for key, value in changes.items() if value}
-
-    @property
-    def bands(self) -> Tuple[str, ...]:
-        """Names of the bands: their numbers from 0, since the files do not name them."""
-        return tuple(str(number) for number in range(self.pixels.shape[1]))
 
     def split(self, test: float = 0.2, seed: int = 1) -> Tuple["Stamps", "Stamps"]:
         """Split off a test set by the hash that assigns the folds of `train`.
@@ -113,13 +115,17 @@ class Stamps:
         return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def load_stamps(folder: Union[str, Path], workers: Optional[int] = None, verbose: bool = False) -> Stamps:
+def load_stamps(
+    folder: Union[str, Path], workers: Optional[int] = None, verbose: bool = False, bands: Choice = None
+) -> Stamps:
     """Load every stamp below a folder.
 
     The first time, files are read and decoded on all cores; the decoded stamps are
     kept in the cache under the paths, sizes and times of the files, so that a second
     load maps them from disk.  The shape that most files have is the data set's, and so is
     the pixel scale that most headers state; a file of another shape or scale is set aside.
+    Files that name their bands give those that most files name, in the same order; one that lacks
+    a band is set aside.
     What was set aside or repaired stands in `Stamps.rejected`, and a warning is logged.
 
     Parameters
@@ -130,6 +136,9 @@ def load_stamps(folder: Union[str, Path], workers: Optional[int] = None, verbose
         Processes; by default one a core, one alone for a small data set.
     verbose : bool
         Show a bar on stderr.
+    bands : str or sequence of str or int, optional
+        Which bands to take, in which order: names, ``"gri"`` or ``"g,r,i"``, or numbers from 0, ``[0, 2]``; by
+        default all.
 
     Returns
     -------
@@ -139,10 +148,11 @@ def load_stamps(folder: Union[str, Path], workers: Optional[int] = None, verbose
     Raises
     ------
     UserError
-        If there is no stamp, or none that can be read.
+        If there is no stamp, none that can be read, or none with the bands that were asked for.
     """
     files = find_stamps(folder)
-    index, pixels = decoded_stamps(Path(folder), files, workers, verbose)
+    choice = parse_bands(bands)
+    index, pixels = decoded_stamps(Path(folder), files, workers, verbose, choice)
     read = [files[row] for row in index["rows"]]
     rejected = [Rejection(**row) for row in index["rejected"]]
     if rejected:
@@ -150,6 +160,11 @@ def load_stamps(folder: Union[str, Path], workers: Optional[int] = None, verbose
         LOG.warning(
             f"{n_aside} files set aside, {len(rejected) - n_aside} stamps repaired; "
             f"the first, {rejected[0].path}: {rejected[0].reason}"
+        )
+    if index["bands"] and index["n_unnamed"]:
+        LOG.warning(
+            f"{index['n_unnamed']} of {len(read)} files do not name their bands; they are taken to be "
+            f"{', '.join(index['bands'])}, as in the others"
         )
     return Stamps(
         folder=str(folder),
@@ -161,4 +176,6 @@ def load_stamps(folder: Union[str, Path], workers: Optional[int] = None, verbose
         rejected=rejected,
         pixel_scale_arcsec=index["pixel_scale_arcsec"],
         zero_point_mag=index["zero_point_mag"],
+        bands=tuple(index["bands"]),
+        choice=choice,
     )

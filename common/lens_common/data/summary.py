@@ -62,16 +62,8 @@ def summarise(stamps: Stamps, catalogue: Table, thresholds: Mapping[str, float])
     -------
     Summary
     """
-    median, noise = (values[:, 0] for values in median_and_noise(stamps.pixels))
-    peak = stamps.pixels[:, 0].reshape(len(noise), -1).max(axis=1)
     quality = measure_quality(stamps)
-    values = {
-        "noise [counts]": noise,
-        "median [counts]": median,
-        "sky level / noise": median / np.where(noise > 0, noise, np.nan),
-        "brightest pixel / noise": (peak - median) / np.where(noise > 0, noise, np.nan),
-        "detected signal / noise": quality["signal"],
-    }
+    values = {**_values_by_band(stamps), "detected signal / noise": quality["signal"]}
     row_of = {path: row for row, path in enumerate(catalogue["path"])}
     rows = [row_of[path] for path in stamps.paths]
     for key in catalogue.colnames:
@@ -80,3 +72,20 @@ def summarise(stamps: Stamps, catalogue: Table, thresholds: Mapping[str, float])
             values[key + unit] = np.ma.filled(catalogue[key].astype(float), np.nan)[rows]
     rows_of = {name: stamps.labels == label for name, label in CLASSES.items() if (stamps.labels == label).any()}
     return Summary(rows_of, values, flag_stamps(quality, thresholds), quality)
+
+
+def _values_by_band(stamps: Stamps) -> Dict[str, np.ndarray]:
+    """Noise and brightness of each stamp, (N,) by name and, of several bands, by band."""
+    medians, noises = median_and_noise(stamps.pixels)
+    n_bands = stamps.pixels.shape[1]
+    values = {}
+    for row in range(n_bands):
+        median, noise = medians[:, row], noises[:, row]
+        peak = stamps.pixels[:, row].reshape(len(noise), -1).max(axis=1)
+        over = np.where(noise > 0, noise, np.nan)
+        band = f", {stamps.bands[row] if stamps.bands else f'band {row}'}" if n_bands > 1 else ""
+        values[f"noise [counts]{band}"] = noise
+        values[f"median [counts]{band}"] = median
+        values[f"sky level / noise{band}"] = median / over
+        values[f"brightest pixel / noise{band}"] = (peak - median) / over
+    return values

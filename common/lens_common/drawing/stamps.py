@@ -5,9 +5,11 @@ from typing import Any, Optional, Sequence, Tuple
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import AsinhNorm
+from astropy.visualization import make_lupton_rgb
+from matplotlib.colors import AsinhNorm, to_rgb
 from matplotlib.patches import Rectangle
 
+from ..data.bands import LETTERS
 from ..data.noise import median_and_noise
 from ..errors import UserError
 from .style import VERMILLION, literal, new_axes
@@ -18,10 +20,16 @@ STAMP_INCHES = 1.05
 TITLE_LETTERS = 17
 # Stamps are shown from -2 to 50 times their noise, linear below about 3 and logarithmic above.
 STRETCH_LOWEST, STRETCH_KNEE, STRETCH_HIGHEST = -2, 3, 50
+# Of pictures in colour, in units of the noise; Lupton et al. 2004, PASP 116, 133.
+COLOUR_STRETCH, COLOUR_Q = 5, 8
 
 
 def draw_stamps(
-    stamps: np.ndarray, axes: Any = None, titles: Optional[Sequence[str]] = None, framed: Optional[np.ndarray] = None
+    stamps: np.ndarray,
+    axes: Any = None,
+    titles: Optional[Sequence[str]] = None,
+    framed: Optional[np.ndarray] = None,
+    bands: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw stamps at one size and one stretch, each on axes of its own.
 
@@ -32,13 +40,15 @@ def draw_stamps(
     Parameters
     ----------
     stamps : float32 array (N, bands, height, width) or (N, height, width)
-        1 to 40 stamps in any unit.  Of several bands the first is shown.
+        1 to 40 stamps in any unit.  Those of several bands are drawn in colour, see `colour_picture`.
     axes : array or sequence of matplotlib Axes, optional
         N or more; those left over are hidden.  By default a new figure, see `style.new_axes`.
     titles : sequence of str, optional
         One a stamp; long ones are wrapped.
     framed : bool array (N,), optional
         Stamps to draw in a vermillion frame.
+    bands : sequence of str, optional
+        Names of the bands, by which colours are chosen.
 
     Returns
     -------
@@ -54,13 +64,67 @@ def draw_stamps(
     norm = AsinhNorm(STRETCH_KNEE, vmin=STRETCH_LOWEST, vmax=STRETCH_HIGHEST)
     colours = matplotlib.colormaps["gray"].with_extremes(bad=VERMILLION)
     for ax, stamp in zip(axes, pixels):
-        ax.imshow(_in_noise_units(stamp), cmap=colours, norm=norm, origin="lower", interpolation="nearest")
+        if len(stamp) > 1:
+            ax.imshow(colour_picture(stamp, bands), origin="lower", interpolation="nearest")
+        else:
+            ax.imshow(_in_noise_units(stamp[0]), cmap=colours, norm=norm, origin="lower", interpolation="nearest")
     for ax, title in zip(axes, titles or []):
         ax.set_title(literal(wrap_title(title)), fontsize=7, fontweight="normal", pad=2)
     for ax, is_framed in zip(axes, [] if framed is None else framed):
         if is_framed:
             ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, edgecolor=VERMILLION, linewidth=4))
     return axes
+
+
+def colour_picture(stamp: np.ndarray, bands: Sequence[str] = ()) -> np.ndarray:
+    """Picture in colour of a stamp of several bands, after Lupton et al. 2004.
+
+    Each band is shown less its median; all are divided by one number, the median of their noises, so that colours
+    are those of the fluxes.  Non-finite pixels are vermillion.
+
+    Parameters
+    ----------
+    stamp : float array (bands, height, width)
+        Two bands or more, in any unit that they share.
+    bands : sequence of str, optional
+        Their names; see `colour_channels`.
+
+    Returns
+    -------
+    uint8 array (height, width, 3)
+        Red, green, blue.
+    """
+    stamp = np.asarray(stamp, np.float64)
+    is_bad = ~np.isfinite(stamp)
+    finite = np.where(is_bad, 0.0, stamp)
+    median, noise = (values[0].astype(np.float64) for values in median_and_noise(finite[None]))
+    shown = (finite - median[:, None, None]) / (np.median(noise) or finite.std() or 1.0)
+    channels = [shown[list(rows)].mean(axis=0) for rows in colour_channels(len(stamp), bands)]
+    with np.errstate(divide="ignore", invalid="ignore"):  # where the sum of the channels is 0
+        picture = make_lupton_rgb(*channels, stretch=COLOUR_STRETCH, Q=COLOUR_Q)
+    picture[is_bad.any(axis=0)] = np.multiply(to_rgb(VERMILLION), 255).astype(np.uint8)
+    return picture
+
+
+def colour_channels(n_bands: int, bands: Sequence[str] = ()) -> Tuple[Tuple[int, ...], ...]:
+    """Numbers of the bands that are drawn in red, green and blue; the mean of several.
+
+    Of g, r and i these are i, r and g.  Else the reddest, the middle one and the bluest are taken: by the order of
+    ``ugrizy`` where all names are of these, or as they lie in the file.  Of two bands green is the mean.
+    """
+    if {"g", "r", "i"} <= set(bands):
+        return tuple((list(bands).index(name),) for name in "irg")
+    order = list(range(n_bands))
+    if len(bands) == n_bands and set(bands) <= set(LETTERS):
+        order.sort(key=lambda row: LETTERS.index(bands[row]))
+    return (order[-1],), tuple(order) if n_bands == 2 else (order[n_bands // 2],), (order[0],)
+
+
+def describe_colours(n_bands: int, bands: Sequence[str] = ()) -> str:
+    """What `colour_picture` draws in which colour: ``i red, r green, g blue``."""
+    words = [bands[row] if bands else f"band {row}" for row in range(n_bands)]
+    parts = zip(colour_channels(n_bands, bands), ("red", "green", "blue"))
+    return ", ".join(f"{' and '.join(words[row] for row in rows)} {colour}" for rows, colour in parts)
 
 
 def draw_maps(maps: np.ndarray, axes: Any = None) -> np.ndarray:
@@ -84,7 +148,7 @@ def draw_maps(maps: np.ndarray, axes: Any = None) -> np.ndarray:
     UserError
         For maps of another shape, more than 40 or none, and for too few axes.
     """
-    values = check_stamps(maps)
+    values = check_stamps(maps)[:, 0]
     limit = float(np.abs(values).max()) or 1.0
     axes = _axes_for(len(values), axes)
     for ax, one in zip(axes, values):
@@ -93,7 +157,7 @@ def draw_maps(maps: np.ndarray, axes: Any = None) -> np.ndarray:
 
 
 def check_stamps(stamps: np.ndarray, titles: Optional[Sequence[str]] = None, most: int = MOST_STAMPS) -> np.ndarray:
-    """First band of the stamps, float64 (N, height, width), or a sentence on what is wrong with them."""
+    """The stamps as float64 (N, bands, height, width), or a sentence on what is wrong with them."""
     stamps = np.asarray(stamps, dtype=np.float64)
     if stamps.ndim not in (3, 4) or 0 in stamps.shape:
         raise UserError(
@@ -104,7 +168,7 @@ def check_stamps(stamps: np.ndarray, titles: Optional[Sequence[str]] = None, mos
         raise UserError(f"a contact sheet holds {most} stamps, got {len(stamps)}; choose some of them")
     if titles is not None and len(titles) != len(stamps):
         raise UserError(f"got {len(titles)} titles for {len(stamps)} stamps; give one title a stamp")
-    return stamps[:, 0] if stamps.ndim == 4 else stamps
+    return stamps if stamps.ndim == 4 else stamps[:, None]
 
 
 def sheet_shape(n_stamps: int, most_columns: int = STAMP_COLUMNS) -> Tuple[int, int]:

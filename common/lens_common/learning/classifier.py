@@ -190,6 +190,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         monitor: Optional[Monitor] = None,
         ids: Optional[Sequence[str]] = None,
         catching: Catching = not_catching,
+        bands: Sequence[str] = (),
     ) -> "LensClassifier":
         """Fit the scaling on the training stamps, then train.
 
@@ -207,6 +208,8 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
             Identities of the stamps, which `save` then keeps, so that scoring knows them again.
         catching : callable, optional
             See `lens_common.learning.training.train_network`.
+        bands : sequence of str, optional
+            Names of the bands, which `save` then keeps, so that scoring knows them again; those of `load_stamps`.
 
         Returns
         -------
@@ -216,13 +219,15 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         UserError
-            For stamps that are not square, not four-axed or not finite, labels or ids of another length,
-            one class only, or no batch that can be filled.
+            For stamps that are not square, not four-axed or not finite, labels, ids or bands of another
+            length, one class only, or no batch that can be filled.
         """
         X, shape = _check_stamps(X)
         labels = _check_labels(y, len(X))
         if ids is not None and len(ids) != len(X):
             raise UserError(f"ids need one name a stamp, got {len(ids)} for {len(X)} stamps")
+        if len(bands) not in (0, shape.n_bands):
+            raise UserError(f"bands need one name each, got {', '.join(bands)} for {shape.n_bands} band(s)")
         settings = self.training_settings()
         held_X, held_y = validation if validation is not None else (X[:0], labels[:0])
         held_X, held_shape = _check_stamps(held_X)
@@ -245,7 +250,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         self.network_, self.shape_ = network, shape
         self.model_hash_ = model_hash(network.get_weights(), scaling_to_dict(scaling))
         self._learned = {"n_stamps": len(X), **describe_pixels(X)}
-        self._mode = self.backend.mode()
+        self._mode, self._bands = self.backend.mode(), list(bands)
         self._stamps = [] if ids is None else _stamp_rows(ids, X, labels)
         return self
 
@@ -316,6 +321,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
             "preset": self.preset,
             "data": {"folder": "", "hash": "", **self._learned},
             "shape": asdict(self.shape_),
+            "bands": self._bands,
             "scaling": scaling_to_dict(self.scaling_),
         }
         write_json(run / "config.json", config)
@@ -360,7 +366,7 @@ class LensClassifier(ClassifierMixin, BaseEstimator):
         loaded.classes_, loaded.n_features_in_ = np.array([False, True]), loaded.shape_.n_bands
         loaded.history_ = _read_history(Path(run) / "history.csv")
         loaded._learned = {key: value for key, value in config.get("data", {}).items() if key not in ("folder", "hash")}
-        loaded._mode, loaded._stamps = config["mode"], read_stamps(run)
+        loaded._mode, loaded._bands, loaded._stamps = config["mode"], config["bands"], read_stamps(run)
         return loaded
 
     @classmethod

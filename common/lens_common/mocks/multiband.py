@@ -426,8 +426,10 @@ def _draw_galaxy(
 ) -> SersicProfile:
     """A galaxy of the counts: its size follows from its luminosity."""
     absolute = i_mag - _distance_modulus(redshift, prior) + 2.5 * math.log10(1.0 + redshift)
-    radius_kpc = 10.0 ** (-(absolute + 18.0) / 4.0) * ((1.0 + redshift) / 1.6) ** -1.2
-    radius_kpc *= 10.0 ** (prior.radius_scatter_galaxies_dex * random.standard_normal())
+    luminosity = 10.0 ** (-0.4 * (absolute - prior.galaxy_radius_at_mag))
+    radius_kpc = prior.galaxy_radius_kpc * luminosity**prior.galaxy_radius_slope
+    radius_kpc *= ((1.0 + redshift) / 1.6) ** prior.galaxy_radius_evolution
+    radius_kpc *= math.exp(prior.galaxy_radius_scatter_ln * random.standard_normal())
     radius_arcsec = float(np.clip(radius_kpc / _kpc_per_arcsec(redshift, prior), *prior.radius_range_arcsec))
     index = prior.sersic_index_median * math.exp(prior.sersic_index_scatter_ln * random.standard_normal())
     index = float(np.clip(index, *prior.sersic_index_range))

@@ -12,6 +12,7 @@ Science Book: LSST Science Collaboration 2009, arXiv:0912.0201, section 3.7.2.
 Bernardi et al. 2003, AJ 125, 1849: luminosity of early-type galaxies, and its correlation with velocity dispersion.
 Hyde & Bernardi 2009, MNRAS 394, 1978: their size by velocity dispersion.
 Collett 2015, ApJ 811, 20: how LensPop draws lenses and sources.
+Shibuya, Ouchi & Harikane 2015, ApJS 219, 15: sizes of galaxies by luminosity.
 Coleman, Wu & Weedman 1980, ApJS 43, 393: spectra of galaxies.
 """
 
@@ -129,9 +130,15 @@ class MultibandPrior:
     source_i_mag: Tuple[float, float] = (21.0, 25.0)
     source_behind_lens: float = 0.2  # least z_source - z_lens
     field_i_mag: Tuple[float, float] = (20.0, 27.0)
-    # Radius [kpc] 10^(-(M + 18) / 4) ((1 + z) / 1.6)^-1.2, and its scatter: LensPop after Mosleh et al. 2012 and
-    # Huang et al. 2013.  M here is i less the distance modulus, plus 2.5 log10(1 + z) for a flat spectrum.
-    radius_scatter_galaxies_dex: float = 0.35
+    # Radius [kpc] 4.2 (L / L_0)^0.27 ((1 + z) / 1.6)^-1.2 with L_0 at M = -20.5, and a scatter of 0.6 in ln: there the
+    # size and its evolution are LensPop's (after Mosleh et al. 2012 and Huang et al. 2013), the slope and the scatter
+    # those of Shibuya et al. 2015; LensPop's own slope makes bright sources of 10 kpc.  M is i less the distance
+    # modulus, plus 2.5 log10(1 + z) for a flat spectrum.
+    galaxy_radius_kpc: float = 4.2
+    galaxy_radius_at_mag: float = -20.5
+    galaxy_radius_slope: float = 0.27
+    galaxy_radius_evolution: float = -1.2
+    galaxy_radius_scatter_ln: float = 0.6
     radius_range_arcsec: Tuple[float, float] = (0.06, 1.5)
     sersic_index_median: float = 1.2
     sersic_index_scatter_ln: float = 0.4

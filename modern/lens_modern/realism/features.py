@@ -96,7 +96,7 @@ def measure_features(stamps: np.ndarray, progress: Callable[[int], object] = lam
     if stamps.ndim != 4 or stamps.shape[1] != 1 or min(stamps.shape[2:]) < SMALLEST_SIDE:
         raise UserError(
             f"features need stamps of one band with sides of {SMALLEST_SIDE} pixels or more, "
-            f"got (bands, H, W) = {tuple(stamps.shape[1:])}"
+            f"got (bands, H, W) = {tuple(stamps.shape[1:])}; choose one of several bands with `bands`"
         )
     rows = []
     for first in range(0, len(stamps), CHUNK):

@@ -8,7 +8,9 @@ from types import ModuleType
 
 import numpy as np
 
+from lens_common.cli.options import add_bands
 from lens_common.cli.outputs import add_out
+from lens_common.data.bands import spell_bands
 from lens_common.data.stamps import Stamps, load_stamps
 from lens_common.errors import UserError
 from lens_common.progress import progress_bar
@@ -55,6 +57,7 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--reference", required=True, metavar="DIR", help="labelled stamps that the mocks should match")
     parser.add_argument("--mock", required=True, metavar="DIR", help="labelled mocks; ten times as many are welcome")
+    add_bands(parser)
     add_out(parser, "a page; .md and .json are written beside it", [".html"], [".md", ".json"], needed=False)
 
 
@@ -64,7 +67,7 @@ def realism(backend: ModuleType, options: argparse.Namespace) -> None:
     folders = {"reference": options.reference, "mock": options.mock}
     if Path(options.reference).resolve() == Path(options.mock).resolve():
         raise UserError(f"--reference and --mock are the same folder, {options.mock}; name two")
-    data = {name: load_stamps(folder, verbose=True) for name, folder in folders.items()}
+    data = {name: load_stamps(folder, verbose=True, bands=options.bands) for name, folder in folders.items()}
     missing = check_sets(data)
     judged = {name: judge(data, label) for name, label in CLASSES.items() if name not in missing}
     print("\n\n".join([*missing.values(), *(_as_text(name, found) for name, found in judged.items())]))
@@ -88,8 +91,8 @@ def check_sets(data: Mapping[str, Stamps]) -> dict[str, str]:
     Raises
     ------
     UserError
-        For stamps of different shapes, stamps that both sets hold, a class of fewer than 20 stamps, or no class that
-        both hold.
+        For stamps of different shapes or bands, stamps that both sets hold, a class of fewer than 20 stamps, or no
+        class that both hold.
     """
     reference, mock = data["reference"], data["mock"]
     shapes = [part.pixels.shape[1:] for part in (reference, mock)]
@@ -97,6 +100,12 @@ def check_sets(data: Mapping[str, Stamps]) -> dict[str, str]:
         raise UserError(
             f"stamps of {reference.folder} have (bands, H, W) = {shapes[0]}, those of {mock.folder} {shapes[1]}; "
             "compare stamps of one shape"
+        )
+    bands = [part.bands for part in (reference, mock)]
+    if all(bands) and bands[0] != bands[1]:
+        raise UserError(
+            f"stamps of {reference.folder} have {spell_bands(len(bands[0]), bands[0])}, those of {mock.folder} "
+            f"{spell_bands(len(bands[1]), bands[1])}; compare the same band, chosen with `bands`"
         )
     n_shared = len(np.intersect1d(reference.digests, mock.digests))
     if n_shared:

@@ -271,12 +271,14 @@ def picture(values: np.ndarray, colours: str) -> str:
 
     Parameters
     ----------
-    values : float array (H, W), in [0, 1]
-    colours : {"grey", "signed"}
-        Black to white; or vermillion over white at 0.5 to blue.
+    values : float array (H, W), in [0, 1], or (H, W, 3)
+    colours : {"grey", "signed", "rgb"}
+        Black to white; or vermillion over white at 0.5 to blue; or red, green and blue as they are.
     """
     values = np.clip(np.nan_to_num(values), 0, 1)
-    if colours == "grey":
+    if colours == "rgb":
+        image = Image.fromarray((255 * values).round().astype(np.uint8), "RGB")
+    elif colours == "grey":
         image = Image.fromarray((255 * values).astype(np.uint8), "L")
     else:
         low, middle, high = (np.array(colour, float) for colour in ((213, 94, 0), (255, 255, 255), (0, 114, 178)))

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from time import process_time
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lens_common.data.bands import Names
 from lens_common.data.decoding import SET_ASIDE, Outcome, Rejection, examine_stamp, pixels_of_most, unlike_others
 from lens_common.data.domain import match_stamps, subtract_sky
 from lens_common.data.headers import StampError
@@ -91,8 +92,8 @@ class Job:
         See `lens_common.data.domain.subtract_sky`.
     thresholds : tuple of (str, float)
         Of the bad-image filter, or none.
-    band : int
-        See `examine_shard`.
+    choice, bands : tuple of str
+        Which bands are taken, and the names of those of the source's stamps; see `examine_shard`.
     """
 
     parts: str
@@ -106,7 +107,8 @@ class Job:
     resample: bool
     thresholds: tuple[tuple[str, float], ...]
     subtract_sky: bool = False
-    band: int = 0
+    choice: Names = ()
+    bands: Names = ()
 
     def part(self, number: int) -> Path:
         """File that a shard becomes."""
@@ -136,7 +138,7 @@ def score_shard(job: Job, shard: Shard, tick: Callable[[int], Any] = lambda n: N
     start, n_read, tables = process_time(), 0, [PART_SCHEMA.empty_table()]
     # Stamps that are resampled may be of any size and scale.
     shape, scale = (None, None) if job.resample else (job.shape, job.pixel_scale_arcsec)
-    with closing(examine_shard(shard, shape, scale, job.band)) as found:
+    with closing(examine_shard(shard, shape, scale, job.choice, job.bands)) as found:
         while block := list(itertools.islice(found, min(BLOCK, rows_at_once(job.shape)))):
             tables += [_score_block(job, part) for part in _of_one_geometry(job, block)]
             n_read += len(block)
@@ -171,7 +173,11 @@ def rejections_table(rejected: list[Rejection]) -> pa.Table:
 
 
 def examine_shard(
-    shard: Shard, shape: tuple[int, ...] | None = None, pixel_scale_arcsec: float | None = None, band: int = 0
+    shard: Shard,
+    shape: tuple[int, ...] | None = None,
+    pixel_scale_arcsec: float | None = None,
+    choice: Names = (),
+    expected: Names = (),
 ) -> Generator[Found]:
     """Go through the cutouts of a shard.
 
@@ -182,8 +188,8 @@ def examine_shard(
         (bands, H, W) that stamps must have.
     pixel_scale_arcsec : float, optional
         What those must have whose header says.
-    band : int
-        Which one to take of stamps that have several, from 1 on; 0: all.
+    choice, expected : tuple of str
+        See `lens_common.data.bands.take_bands`.
 
     Yields
     ------
@@ -196,9 +202,8 @@ def examine_shard(
             raise StampError(shard.rows[0])
         for cutout in READERS[shard.kind].read(Path(shard.path), shard.rows):
             cutout = _renamed(cutout, shard)
-            read = partial(_read_band, cutout.read, band) if band else cutout.read
-            outcome = examine_stamp(cutout.id, cutout.path, read, shape)
-            reason = unlike_others(outcome, pixel_scale_arcsec)
+            outcome = examine_stamp(cutout.id, cutout.path, cutout.read, shape, choice, expected)
+            reason = unlike_others(outcome, pixel_scale_arcsec, expected)
             if reason:
                 outcome = Outcome(None, "", Rejection(cutout.id, cutout.path, SET_ASIDE, 0, reason))
             yield cutout, outcome
@@ -219,14 +224,14 @@ def _renamed(cutout: Cutout, shard: Shard) -> Cutout:
     return cutout._replace(id=path if cutout.id == cutout.path else cutout.id, path=path)
 
 
-def _read_band(read: Callable[[], tuple[np.ndarray, bytes]], band: int) -> tuple[np.ndarray, bytes]:
-    stamp, header = read()
-    if len(stamp) < band:
-        raise StampError(f"{len(stamp)} band(s), and band {band} was asked for")
-    return stamp[band - 1 : band], header
-
-
-def as_dataset(folder: str, found: list[Found], scale: float | None, zero_point: float | None) -> Stamps:
+def as_dataset(
+    folder: str,
+    found: list[Found],
+    scale: float | None,
+    zero_point: float | None,
+    choice: Names = (),
+    bands: Names = (),
+) -> Stamps:
     """The good stamps among some cutouts, as all else of the project takes them."""
     good = [(cutout, outcome) for cutout, outcome in found if outcome.stamp is not None]
     return Stamps(
@@ -239,6 +244,8 @@ def as_dataset(folder: str, found: list[Found], scale: float | None, zero_point:
         rejected=[outcome.rejection for _, outcome in found if outcome.rejection],
         pixel_scale_arcsec=np.nan if scale is None else scale,
         zero_point_mag=np.nan if zero_point is None else zero_point,
+        bands=bands,
+        choice=choice,
     )
 
 
@@ -266,7 +273,7 @@ def _score_block(job: Job, block: list[Found]) -> pa.Table:
     if job.resample:
         scale = pixels_of_most([(cutout.path, outcome) for cutout, outcome in block if outcome.digest])[0]
         scale = job.pixel_scale_arcsec if np.isnan(scale) else scale
-    data = as_dataset(block[0][0].path, block, scale, job.zero_point_mag)
+    data = as_dataset(block[0][0].path, block, scale, job.zero_point_mag, job.choice, job.bands)
     worker = open_worker(job)
     try:
         match_stamps(data[:1], worker.domain, job.resample)

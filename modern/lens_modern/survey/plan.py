@@ -7,6 +7,7 @@ from array import array as numbers
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lens_common.data.bands import Names
 from lens_common.data.headers import StampError
 from lens_common.errors import UserError
 from lens_common.files import replacing, short_names
@@ -31,8 +32,8 @@ class Plan:
         Cutouts of a shard, about.
     array : str
         Which array of the files that hold several; empty: the only one that could be cutouts.
-    band : int
-        Which band of stamps that have several, from 1 on; 0: all.
+    choice : tuple of str
+        Which bands of stamps that have several, see `lens_common.data.bands.parse_bands`; empty: all.
 
     Attributes
     ----------
@@ -47,16 +48,16 @@ class Plan:
         If a source is missing or of no known kind, or the only one is empty or damaged.
     """
 
-    def __init__(self, path: Path, sources: Sequence[str], size: int, array: str = "", band: int = 0) -> None:
-        self.band = band
+    def __init__(self, path: Path, sources: Sequence[str], size: int, array: str = "", choice: Names = ()) -> None:
+        self.choice = choice
         self._path, self._starts, self.lengths = path, numbers("Q"), numbers("Q")
-        digest = hashlib.sha256(f"band {band}".encode() if band else b"")
+        digest = hashlib.sha256(f"bands {','.join(choice)}".encode() if choice else b"")
         sources = [part for source in sources for part in expand_source(source)]
         names = _names(sources)
         with replacing(path, "wb") as file:
             for source in sources:
                 absolute = os.path.abspath(source)
-                for n_cutouts, kind, rows in _shards_of(Path(source), size, array, bool(band), len(sources) == 1):
+                for n_cutouts, kind, rows in _shards_of(Path(source), size, array, bool(choice), len(sources) == 1):
                     self._starts.append(file.tell())
                     self.lengths.append(n_cutouts)
                     file.write(json.dumps([n_cutouts, kind, absolute, rows, names.get(source, "")]).encode() + b"\n")
@@ -84,7 +85,7 @@ class Plan:
         bad: list[Found] = []
         for shard in self.shards([number for start in range(step) for number in range(start, len(self), step)]):
             taken = 0
-            for found in examine_shard(shard._replace(rows=_spread(shard, share)), band=self.band):
+            for found in examine_shard(shard._replace(rows=_spread(shard, share)), choice=self.choice):
                 if found[1].stamp is None:
                     bad = bad or [found]
                     continue

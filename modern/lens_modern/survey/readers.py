@@ -29,6 +29,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from isal import igzip
 
+from lens_common.data.bands import band_cards, is_numbers, parse_bands
 from lens_common.data.catalogue import walk_stamps
 from lens_common.data.decoding import MOST_BANDS, as_stamp, decode_stamp, read_stamp_and_header
 from lens_common.data.headers import NOT_SKY, StampError, card_text, check_counts, read_cards
@@ -119,7 +120,8 @@ def find_reader(path: Path, has_bands: bool = False) -> str:
         raise StampError(f"{path} holds no image; name a FITS cube, or a file with a cutout in each extension")
     if len(first.shape) == 3 and not (has_bands or first.has_bands) and first.shape[0] <= MOST_BANDS:
         LOG.info(
-            f"{path}: its {first.shape[0]} images are taken for as many cutouts; `band` takes one of several bands"
+            f"{path}: its {first.shape[0]} images are taken for as many cutouts; `bands` takes them, or some of them, "
+            "for the bands of one"
         )
     return "cube" if len(first.shape) > (3 if has_bands or first.has_bands else 2) else "extensions"
 
@@ -321,7 +323,7 @@ def _read_hdf5(path: Path, rows: list) -> Iterator[Cutout]:
     with _as_error(path), h5py.File(path) as file:
         array = file[name]
         _check_size(array.shape)
-        header = _cards({**file.attrs, **array.attrs})
+        header = about_cards({**file.attrs, **array.attrs})
         beside = {key: array.parent[key] for key in ("id", "is_lens") if key in array.parent}
         for first, last in _row_ranges(stop, rows_at_once(array.shape[1:]), start):
             known = {key: column[first:last].tolist() for key, column in beside.items()}
@@ -348,7 +350,7 @@ def _read_parquet(path: Path, rows: list) -> Iterator[Cutout]:
         shape = _shape(path, schema.field(name), schema.metadata)
         _check_size((1, *shape))
         about = {**(schema.metadata or {}), **(schema.field(name).metadata or {})}
-        header = _cards({key.decode(): value.decode("utf-8", "replace") for key, value in about.items()})
+        header = about_cards({key.decode(): value.decode("utf-8", "replace") for key, value in about.items()})
         columns = [key for key in ("id", "is_lens") if key in schema.names]
         for batch in file.iter_batches(rows_at_once(shape), groups, columns=[name, *columns], use_threads=False):
             known = {key: batch.column(key).to_pylist() for key in columns}
@@ -393,9 +395,10 @@ def _read_numpy(path: Path, rows: list) -> Iterator[Cutout]:
     with _as_error(path), _open_arrays(path) as arrays:
         _check_size(arrays[name].shape)
         beside = {key: column for key, column in arrays.items() if key in ("id", "is_lens")}
+        header = about_cards({"bands": arrays["bands"]} if "bands" in arrays else {})
         for first, last in _row_ranges(stop, rows_at_once(arrays[name].shape[1:]), start):
             known = {key: column[first:last].tolist() for key, column in beside.items()}
-            yield from _cutouts(path, first, arrays[name][first:last], b"", known)
+            yield from _cutouts(path, first, arrays[name][first:last], header, known)
 
 
 @contextlib.contextmanager
@@ -460,10 +463,19 @@ def _card_bytes(header: fits.Header) -> bytes:
     return bytes(header.tostring(endcard=False, padding=False).encode("latin-1", "replace"))
 
 
-def _cards(about: dict[str, Any]) -> bytes:
-    """Pixel scale and zero-point that a file states as attributes, as cards of a header."""
+def about_cards(about: dict[str, Any]) -> bytes:
+    """Pixel scale, zero-point and names of the bands that a file states as attributes, as cards of a header."""
     keys = {"PIXSCALE": "pixel_scale_arcsec", "MAGZERO": "zero_point_mag"}
-    return b"".join(f"{key:8}= {about[name]}".encode().ljust(80) for key, name in keys.items() if name in about)
+    cards = b"".join(f"{key:8}= {about[name]}".encode().ljust(80) for key, name in keys.items() if name in about)
+    texts = [
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        for text in np.ravel(about.get("bands", [])).tolist()
+    ]
+    try:
+        names = parse_bands(texts[0].strip("[]").replace('"', "") if len(texts) == 1 else texts)
+    except UserError as error:
+        raise StampError(f"of its attribute bands: {error}") from error
+    return cards + (band_cards(names) if not is_numbers(names) else b"")
 
 
 def _choose(path: Path, fits_in: dict[str, bool], chosen: str) -> str:

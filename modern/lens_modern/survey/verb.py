@@ -18,7 +18,7 @@ import torch
 
 from lens_common import __version__
 from lens_common.cli.options import chosen_run, positive
-from lens_common.data.domain import Domain, match_stamps, scale_warnings, subtract_sky, unit_warnings
+from lens_common.data.domain import Domain, match_bands, match_stamps, scale_warnings, subtract_sky, unit_warnings
 from lens_common.data.quality import describe_filter
 from lens_common.data.stamps import Stamps
 from lens_common.errors import UserError
@@ -71,9 +71,6 @@ def add_verb(verb: Callable[..., argparse.ArgumentParser]) -> None:
         help="which array of an HDF5 file, or column of a Parquet file, of several",
     )
     parser.add_argument(
-        "--band", type=positive, metavar="K", help="take the K-th band, from 1 on, of cutouts that have several"
-    )
-    parser.add_argument(
         "--engine",
         choices=ENGINES,
         default="auto",
@@ -117,8 +114,8 @@ def _score(backend: ModuleType, options: argparse.Namespace, out: Path, parts: P
     precision = "float32" if options.precision == "auto" else options.precision
     about = {**provenance(run, classifier, _engine(options.engine, precision)), "precision": precision}
     domain, name = read_domain(run), ", ".join(sources)
-    plan = Plan(parts / "shards.jsonl", sources, options.shard_size, options.array, options.band or 0)
-    data = look(plan, name)
+    plan = Plan(parts / "shards.jsonl", sources, options.shard_size, options.array, options.bands)
+    data = match_bands(look(plan, name), domain)
     matched = match_stamps(
         subtract_sky(data, domain.residual_sky) if options.subtract_sky else data, domain, options.resample
     )
@@ -196,7 +193,8 @@ def _job(options: argparse.Namespace, parts: Path, run: str, about: dict[str, An
         resample=options.resample,
         subtract_sky=options.subtract_sky,
         thresholds=tuple((options.filter or {}).items()),
-        band=options.band or 0,
+        choice=data.choice,
+        bands=data.bands,
     )
 
 
@@ -212,7 +210,7 @@ def _task_digest(plan: Plan, job: Job, model_hash: str) -> str:
         job.thresholds,
         job.subtract_sky,
     ]
-    task.append(bool(job.network))
+    task += [bool(job.network), job.choice, job.bands]
     return hashlib.sha256(json.dumps(task).encode()).hexdigest()
 
 
