@@ -22,7 +22,8 @@ def layers_of_legacy(network, stamps):
 
         outputs = [layer.output for layer in network.model.layers if layer.name.startswith(("conv", "max_pool"))]
         convolved, pooled = K.function([network.model.inputs[0]], outputs)([np.moveaxis(stamps, 1, 3)])
-        return {"conv": np.moveaxis(convolved, 3, 1), "pool": np.moveaxis(pooled, 3, 1)}
+        layers = {"conv": np.moveaxis(convolved, 3, 1), "pool": np.moveaxis(pooled, 3, 1)}
+        return {**layers, "prediction": network.predict(stamps)}
     import lasagne
     import theano
 

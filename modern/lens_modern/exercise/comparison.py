@@ -7,13 +7,15 @@ import numpy as np
 
 # In the order in which a port is looked at: what it draws, computes, learns, and is shown.
 ORDER = {
-    "initial": "the weights that are drawn at first",
-    "first": "the output of every layer with the first weights, in evaluation",
+    "initial": "the weights that are drawn at first, and the optimiser's state",
+    "first": "the output of every layer and of the whole network with the first weights, in evaluation",
     "after1": "weights, running averages and the optimiser's state after one step",
     "after10": "the same after ten steps",
     "saturated": "the loss, and the weights after a step, on counts a million times too large",
     "augmented": "augmented stamps",
 }
+# In place of a comparison, where the weights or the optimiser's state have other names or shapes.
+SHAPES = "shapes"
 # Biases that a following batch norm takes off again, directly or behind the identity shortcuts of their stage: their
 # gradient is rounding noise, and Adam makes full steps of it.
 NULL_GRADIENT = re.compile(r"stage[1-4]\.unit\d\.(conv3|shortcut)\.bias$")
@@ -72,3 +74,24 @@ def first_difference(
         if not error <= most:  # NaN is not
             return f"{prefix}: {name} is the first to differ, by {error:.1e} of its RMS; at most {most:.0e}"
     return ""
+
+
+def first_broken(expected: Mapping[str, np.ndarray], recorded: Mapping[str, np.ndarray]) -> str:
+    """Say which comparison is the first to break.
+
+    Parameters
+    ----------
+    expected, recorded : dict of str to array
+        The record of a correct port, in float64, and that of another.
+
+    Returns
+    -------
+    str
+        A key of `ORDER`, or `SHAPES`; empty where every comparison holds.
+    """
+    shapes = [{name: a.shape for name, a in part(record, "initial").items()} for record in (expected, recorded)]
+    if shapes[0] != shapes[1]:
+        return SHAPES
+    compared = [name for name in ORDER if part(expected, name)]  # a ResNet has no step on absurd counts
+    broken = (name for name in compared if first_difference(expected, recorded, name, MOST[name], NULL_GRADIENT))
+    return next(broken, "")

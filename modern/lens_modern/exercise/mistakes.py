@@ -60,6 +60,15 @@ _HE = "he_normal(random_state, values.shape)"
 _NORM = "alpha: float = 0.1, epsilon: float = 1e-4"
 _INV_STD = "self.inv_std.lerp_(inv_std.to(self.inv_std.dtype), self.alpha)"
 _POOL = "nn.AvgPool2d(side, stride=1)"
+_BANDS = """\
+    bands = [ndimage.affine_transform(band, matrix[:2, :2], matrix[:2, 2], order=order, mode="wrap") for band in stamp]
+"""
+_BANDS_OF_GRID = """\
+    bands = [
+        ndimage.affine_transform(band, matrix[:2, :2], matrix[:2, 2], order=order, mode="grid-wrap") for band in stamp
+    ]
+"""
+_IMPORTED = "from torch import Tensor\n"
 _CLIPPED = """clipped = probabilities.clamp(1e-7, 1 - 1e-7)
     return -(one_hot * torch.log(clipped) + (1 - one_hot) * torch.log(1 - clipped)).mean(dim=1)"""
 
@@ -162,8 +171,8 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "flattened_channels_last": Mistake(
         "cnn",
-        "after1",
-        (Edit("cnn", "(features * mask).flatten(1)", "(features * mask).permute(0, 2, 3, 1).flatten(1)"),),
+        "first",
+        (Edit("cnn", "(features * mask).flatten(1)", "(features * mask).flatten(2).mT.flatten(1)"),),
     ),
     "pooling_of_torch": Mistake(
         "cnn",
@@ -176,15 +185,15 @@ MISTAKES: dict[str, Mistake] = {
         (
             Edit(
                 "losses",
-                _CLIPPED,
-                "losses = torch.nn.functional.binary_cross_entropy(probabilities, one_hot, reduction='none')\n"
-                "    return losses.mean(dim=1)",
+                f"{_IMPORTED}\n",
+                f"{_IMPORTED}from torch.nn.functional import binary_cross_entropy\n\n",
+            ),
+            Edit(
+                "losses", _CLIPPED, 'return binary_cross_entropy(probabilities, one_hot, reduction="none").mean(dim=1)'
             ),
         ),
     ),
-    "augmentation_wraps_at_the_side": Mistake(
-        "cnn", "augmented", (Edit("augmentation", 'mode="wrap"', 'mode="grid-wrap"'),)
-    ),
+    "augmentation_wraps_at_the_side": Mistake("cnn", "augmented", (Edit("augmentation", _BANDS, _BANDS_OF_GRID),)),
 }
 
 

@@ -23,7 +23,7 @@ N_STEPS = 10
 
 
 def layers_of(network: Any, stamps: np.ndarray) -> dict[str, np.ndarray]:
-    """Outputs, in evaluation, of every layer with a canonical name.
+    """Outputs, in evaluation, of every layer with a canonical name; of the CNN, its probability of a lens as well.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def layers_of(network: Any, stamps: np.ndarray) -> dict[str, np.ndarray]:
     if hasattr(network, "conv"):
         with torch.no_grad():
             convolved = torch.relu(network.conv(floats))
-            return {"conv": convolved.numpy(), "pool": network._pool(convolved).numpy()}
+            layers = {"conv": convolved.numpy(), "pool": network._pool(convolved).numpy()}
+        return {**layers, "prediction": network.predict(stamps)}
     caught: dict[str, np.ndarray] = {}
     handles = [
         module.register_forward_hook(lambda module, given, output, name=name: caught.update({name: output.numpy()}))

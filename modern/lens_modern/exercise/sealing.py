@@ -11,6 +11,7 @@ from pathlib import Path
 from lens_common.errors import UserError
 from lens_common.files import write_json
 
+from .comparison import ORDER
 from .mistakes import MISTAKES, Edit, Mistake, edited_source
 
 ABOUT = "exercise.json"
@@ -131,7 +132,9 @@ def make_exercise(name: str, folder: Path) -> Exercise:
     texts = resources.files(__package__)
     handout = texts.joinpath("handout.md").read_text()
     sheet = texts.joinpath(f"{exercise.about.network}.md").read_text()
+    rows = [f"| `{comparison}` | {what} |" for comparison, what in ORDER.items()]
     words = {"name": name, "symptom": exercise.symptom, "network": exercise.about.network, "sheet": sheet}
+    words["comparisons"] = "\n".join(rows)
     (folder / "README.md").write_text(handout.format(**words, framework=FRAMEWORKS[exercise.about.network]))
     original = Path(__file__).resolve().parents[3] / "legacy/lens_legacy"
     if original.is_dir():  # only in a checkout: the distribution does not hold the legacy side
@@ -166,9 +169,10 @@ def read_exercise(folder: Path) -> tuple[str, int]:
 
 
 def next_hint(folder: Path) -> str:
-    """Return the next hint of the exercise in a folder, and note that it was given; the last one again and again."""
+    """Return the next hint of the exercise in a folder, and note that it was given; after the last, say so."""
     name, given = read_exercise(folder)
     hints = find_exercise(name).hints
-    number = min(given, len(hints) - 1)
-    write_json(folder / ABOUT, {"exercise": name, "hints": number + 1})
-    return f"hint {number + 1} of {len(hints)}: {' '.join(hints[number].split())}"
+    if given == len(hints):
+        return f"there are no more hints; the last was: {' '.join(hints[-1].split())}"
+    write_json(folder / ABOUT, {"exercise": name, "hints": given + 1})
+    return f"hint {given + 1} of {len(hints)}: {' '.join(hints[given].split())}"
