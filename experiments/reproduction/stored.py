@@ -200,13 +200,14 @@ def _check_place(run: StoredRun, planned: Run) -> None:
 
 
 def _check_sets(runs: dict[str, StoredRun]) -> None:
-    """Every run scored the same stamps under the name of a test set."""
-    first: dict[str, tuple[str, str]] = {}
+    """Every run scored the same stamps under the name of a test set, and those of the same bands the same pixels."""
+    first: dict[tuple[str, str], tuple[str, str]] = {}
     for name, run in runs.items():
         for key, values in run.sets.items():
             if key in ("validation", "test"):
                 continue
-            known, expected = first.setdefault(key, (name, values.data_hash))
+            bands = ",".join(run.config.get("bands", ()))
+            known, expected = first.setdefault((key, bands), (name, values.data_hash))
             if values.data_hash != expected:
                 raise UserError(
                     f"{name} scored the data {values.data_hash[:12]} as {key}, {known} the data {expected[:12]}; "
