@@ -61,7 +61,7 @@ def test_the_verbs_take_a_saved_run(tmp_path, capsys):
 
 
 def test_a_network_that_does_not_ship_is_refused_by_name():
-    with pytest.raises(UserError, match="no network named 'vit' ships with the package; choose one of cnn, resnet"):
+    with pytest.raises(UserError, match="no network named 'vit' ships with the package; choose one of resnet, cnn"):
         twin.load_shipped("vit")
 
 
