@@ -109,6 +109,49 @@ def test_the_completeness_where_one_non_lens_in_a_hundred_passes():
     assert f"{completeness[rate <= 0.01].max():.2f} [0.53, 0.81] (one seed) of such lenses" in published()
 
 
+BANDS = ("g", "i", "gri")
+
+
+def test_one_band_against_three_as_sklearn_computes_it():
+    words = {}
+    for network in ("resnet", "cnn"):
+        areas = [roc_auc_score(*scores_of(f"{network}-10000-{band}-mended-modern-seed1", "gri")[:2]) for band in BANDS]
+        words[network] = ", ".join(f"{area:.2f} (one seed)" for area in areas)
+    assert f"g, i and gri: ResNet {words['resnet']}; CNN {words['cnn']}" in published()
+
+
+def rows_of_bands():
+    """Rows of the table in docs/populations.md: ResNet and CNN in g, i and gri."""
+    with gzip.open(RESULTS / "stamps.csv.gz", "rt", newline="") as file:
+        about = {row["id"]: row for row in csv.DictReader(file) if row["set"] == "gri"}
+    radius, snr = ({key: float(row[name] or 0) for key, row in about.items()} for name in ("einstein_radius", "snr"))
+    wide, narrow, faint = "wider than 1.4 arcsec, S/N above 20", "0.5 to 1 arcsec, S/N above 20", "S/N below 50"
+    kinds = {
+        "all": lambda i: True,
+        wide: lambda i: radius[i] > 1.4 and snr[i] > 20,
+        narrow: lambda i: radius[i] < 1 and snr[i] > 20,
+        faint: lambda i: snr[i] < 50,
+    }
+    runs = [f"{network}-10000-{band}-mended-modern-seed1" for network in ("resnet", "cnn") for band in BANDS]
+    for kind, is_meant in kinds.items():
+        cells = []
+        for labels, scores, ids in (scores_of(run, "gri") for run in runs):
+            meant = np.array([not label or is_meant(i) for label, i in zip(labels, ids)])
+            cells.append(f"{roc_auc_score(labels[meant], scores[meant]):.3f}")
+        yield f"| AUROC, {kind} | {' | '.join(cells)} |"
+    for rate in (0.01, 0.001):
+        curves = [roc_curve(*scores_of(run, "gri")[:2], drop_intermediate=False) for run in runs]
+        found = [f"{true[false <= rate].max():.3f}" for false, true, _ in curves]
+        yield f"| completeness at a false positive rate of {100 * rate:g} % | {' | '.join(found)} |"
+    controlled = [f"{roc_auc_score(*scores_of(run, 'gri-controlled')[:2]):.3f}" for run in runs]
+    yield f"| AUROC on `lsst-gri-controlled` | {' | '.join(controlled)} |"
+
+
+def test_the_page_of_the_populations_has_the_figures_of_one_band_and_three():
+    page = (ROOT / "docs" / "populations.md").read_text()
+    assert [row for row in rows_of_bands() if row not in page] == []
+
+
 def test_purities_completenesses_and_false_positive_rates_of_the_resnet_as_in_2018():
     rates = {"purity": [], "completeness": [], "fpr": []}
     for framework, seed in (("legacy", 1), ("modern", 2), ("modern", 3)):

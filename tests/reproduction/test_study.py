@@ -91,6 +91,8 @@ def test_the_full_profile_has_the_runs_counted_by_hand():
         ("resnet", 200, ""): 2 * 3,
         ("resnet", 20000, ""): 2,
         ("resnet", 20000, "short"): 2,
+        # One band or three: three seeds, and of three bands one of legacy.
+        **{(model, 10000, bands): 3 + (bands == "gri") for model in ("resnet", "cnn") for bands in ("g", "i", "gri")},
     }
 
 
@@ -113,7 +115,7 @@ def test_the_longest_trainings_come_after_all_small_ones():
         ({"sets": ["mock"]}, "'mock'"),
         ({"model": "vgg"}, "'vgg'"),
         ({"data": "loud"}, "'loud'"),
-        ({"stamps": [300]}, "'300 stamps'"),
+        ({"stamps": [300]}, "'study-300'"),
         ({"frameworks": ["keras"]}, "'keras'"),
     ],
 )
