@@ -235,7 +235,7 @@ def test_the_filter_flags_what_is_bad_in_one_band_alone(folder):
     stamps = load_stamps(folder("gri", "gri", "gri"))
     pixels = np.array(stamps.pixels) - np.reshape([LEVELS[name] for name in GRI], (1, 3, 1, 1))
     pixels[:2, 2, 4, 4] += 50  # seen in i alone
-    pixels[1, 1] *= 20  # noisy in r alone, where nothing else is seen
+    pixels[1, 1] *= 30  # noisy in r alone, 8 counts at zero-point 30, where nothing else is seen
     reasons = apply_filter(replace(stamps, pixels=pixels.astype(np.float32)), parse_filter("default"))
     assert [row.path for row in reasons] == ["1.fits.gz", "2.fits.gz"]
     assert "noise" in reasons[0].reason and "signal" in reasons[1].reason

@@ -113,6 +113,7 @@ def test_the_file_says_what_it_is(run, cnn, tmp_path):
         "model_hash": model_hash(cnn.network_.get_weights(), scaling_to_dict(cnn.scaling_)),
         "scaling": '{"name": "sigma", "low": -10.0, "high": 20.0}',
         "input_unit": "counts",
+        "bands": "[]",
     }
     assert "counts" in about.description
     assert str(export.__file__).encode() not in (tmp_path / "cnn.onnx").read_bytes()
