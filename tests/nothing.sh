@@ -60,7 +60,7 @@ PYTHON
 # inside COMMAND: run it in the machine, in the folder of the project. An engine inside of another sandbox cannot set the
 # limits that podman would.
 inside() {
-  podman run --rm --network=host --ulimit=nofile=1024:1024 --ulimit=nproc=4096:4096 --workdir /root/lens-twins \
+  podman run --rm --network=host --ulimit=nofile=1024:1024 --ulimit=nproc=4096:4096 --workdir /srv/lens-twins \
     "${options[@]}" --rootfs "$root" env -i "${variables[@]}" sh -c "$1"
 }
 
@@ -83,10 +83,10 @@ mmdebstrap --quiet --variant=minbase --include=ca-certificates --skip=cleanup/ap
   bookworm "$root" ${sources:+"$sources"} || stop "mmdebstrap could not make Debian bookworm; what it says above names the cause."
 say "Debian bookworm, $(size) MB, $((SECONDS - started)) s"
 
-mkdir -p "$work/mirror" "$root/root/lens-twins"
+mkdir -p "$work/mirror" "$root/srv/lens-twins"
 .venv-modern/bin/python tests/mirror.py "$work/mirror" .venv-legacy/bin/python .venv-modern/bin/python --seen-as /mirror \
   || stop "No mirror could be made of the interpreters at hand; the line above says why."
-git archive HEAD | tar -x -C "$root/root/lens-twins"
+git archive HEAD | tar -x -C "$root/srv/lens-twins"
 options=(--volume="$work/mirror:/mirror:ro" --shm-size=1g)
 variables=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive
   UV_PYTHON_DOWNLOADS_JSON_URL=/mirror/downloads.json)
@@ -108,5 +108,5 @@ for command in "${commands[@]}"; do
   step "$command"
 done
 inside 'test -s runs/demo/report.html' || stop "make demo ended well, but runs/demo/report.html is not there."
-inside 'du -sm .venv-legacy .venv-modern .tools runs /root/.cache/*' 2>/dev/null | sed 's/^/    MB: /'
+inside 'du -sm .venv-legacy .venv-modern .tools runs ~/.cache/*' 2>/dev/null | sed 's/^/    MB: /'
 say "all is well, $((SECONDS - started)) s"

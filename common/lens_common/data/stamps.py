@@ -148,7 +148,7 @@ def load_stamps(
     Raises
     ------
     UserError
-        If there is no stamp, none that can be read, or none with the bands that were asked for.
+        If the folder holds no stamps, none of them can be read, or none has the bands that were asked for.
     """
     files = find_stamps(folder)
     choice = parse_bands(bands)

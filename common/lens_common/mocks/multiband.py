@@ -226,7 +226,7 @@ def multiple_image_radius_pixels(lens: IsothermalLens) -> float:
 
 
 def _draw_object(random: np.random.RandomState, prior: MultibandPrior) -> Scene:
-    """What is no lens, of a kind drawn by its share."""
+    """Draw a non-lens; its kind is drawn by the shares of the prior."""
     names, shares = zip(*prior.kinds)
     kind = names[int(random.choice(len(names), p=np.array(shares) / sum(shares)))]
     objects = KINDS[kind](random, prior)
