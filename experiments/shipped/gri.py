@@ -43,8 +43,8 @@ RUN = ROOT / "runs" / "models" / NAME
 RESULTS, REALISM = (ROOT / "results" / "models" / name for name in ("gri.json", "gri-realism.json"))
 CARD = ROOT / "docs" / "model-card-gri.md"
 TRAINING = (
-    "train --model resnet --preset study-20000 --epochs 6 --batch-size 64 --learning-rate 0.001 --schedule one-cycle "
-    "--scaling sky-arcsinh --bands gri --population lsst-gri,lsst-gri-controlled --mocks 20000"
+    "train --model resnet --preset deeplens --epochs 6 --batch-size 32 --learning-rate 0.001 --schedule one-cycle "
+    "--scaling sky-arcsinh --bands gri --population lsst-gri,lsst-gri-controlled --mocks 60000"
 )
 POPULATIONS = {prior.name: prior for prior in (LSST_GRI, LSST_GRI_CONTROLLED)}
 N_PAIRS, N_ODD, N_TWINS = 2000, 200, 200
@@ -58,7 +58,7 @@ KNOW_NO_ARC = (
 
 def train() -> Path:
     """Train the network, and put it into the package."""
-    run(Job(NAME, "modern", "lens_modern.cli", [*TRAINING.split(), "--out", RUN], threads=2))
+    run(Job(NAME, "modern", "lens_modern.cli", [*TRAINING.split(), "--out", RUN], threads=1))
     return ship(RUN, NAME)
 
 
