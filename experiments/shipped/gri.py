@@ -43,7 +43,7 @@ RUN = ROOT / "runs" / "models" / NAME
 RESULTS, REALISM = (ROOT / "results" / "models" / name for name in ("gri.json", "gri-realism.json"))
 CARD = ROOT / "docs" / "model-card-gri.md"
 TRAINING = (
-    "train --model resnet --preset deeplens --epochs 6 --batch-size 32 --learning-rate 0.001 --schedule one-cycle "
+    "train --model resnet --preset deeplens --epochs 5 --batch-size 32 --learning-rate 0.001 --schedule one-cycle "
     "--scaling sky-arcsinh --bands gri --population lsst-gri,lsst-gri-controlled --mocks 60000"
 )
 POPULATIONS = {prior.name: prior for prior in (LSST_GRI, LSST_GRI_CONTROLLED)}
