@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import gc
 import os
+from typing import Iterator
 
 
 def keep_freed_memory() -> None:
@@ -17,6 +19,18 @@ def keep_freed_memory() -> None:
         set_option(-4, 0)  # M_MMAP_MAX: take large arrays from the heap, too
         set_option(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
         set_option(-2, 2**28)  # M_TOP_PAD: grow it by 256 MB at a time
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Let Python search for garbage later, around or above what makes a million objects and leaves them all in use."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def usable_cores() -> int:

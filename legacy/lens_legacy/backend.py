@@ -1,6 +1,7 @@
 """The framework: how it is set up, what it is, and which networks it builds."""
 
 import argparse
+import atexit
 import contextlib
 import fcntl
 import glob
@@ -11,12 +12,13 @@ import logging
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import types
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, TextIO, Tuple
+from typing import Any, Dict, List, Sequence, TextIO, Tuple
 
 import numpy as np
 
@@ -35,6 +37,17 @@ MODES = ("faithful",)
 _CXXFLAGS = (
     "-g0 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math -freciprocal-math -D__FAST_MATH__=1"
 )
+
+# What every module of Theano's includes.
+_HEADERS = """#include <Python.h>
+#include <iostream>
+#include "theano_mod_helper.h"
+#include <math.h>
+#include <numpy/arrayobject.h>
+#include <numpy/arrayscalars.h>
+#include <vector>
+#include <algorithm>
+"""
 
 # Locks of the compile folders in use: held for as long as the process lives.
 _claimed: List[TextIO] = []
@@ -104,6 +117,8 @@ def prepare(dtype: str = "float32") -> None:
         raise UserError("Theano finds no C++ compiler and would be a hundred times slower; install g++")
     _supply_downsample()
     _hash_alike()
+    if _claimed and sys.platform == "linux":  # elsewhere g++ may be a name of clang
+        _keep_headers(Path(_claimed[-1].name).with_suffix(".headers"))
     # Theano walks its graphs by recursion; that of the ResNet is about 1,000 nodes deep.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
@@ -279,6 +294,50 @@ def _hash_alike() -> None:
         return (int(code[:15], 16), *rest)
 
     COp.c_code_cache_version = version
+
+
+def _keep_headers(folder: Path) -> None:
+    """Let g++ keep what it reads in the headers that all modules include: half of its time for each.
+
+    It does so for each set of flags that a third module has; where that fails, it reads them again as ever.
+
+    References
+    ----------
+    gcc.gnu.org/onlinedocs/gcc/Precompiled-Headers.html
+    """
+    from theano.gof.cmodule import GCC_compiler, std_include_dirs
+
+    config, compile_str = sys.modules["theano"].config, GCC_compiler.compile_str
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    uses: Dict[Tuple[str, ...], int] = {}
+
+    def compile_quickly(*arguments: Any, preargs: Sequence[str] = (), **options: Any) -> Any:
+        flags = tuple(flag for flag in preargs if not flag.startswith("-Wl,"))
+        uses[flags] = uses.get(flags, 0) + 1
+        header = folder / f"{list(uses).index(flags)}.hpp"
+        if uses[flags] == 3:
+            folder.mkdir(exist_ok=True)
+            header.write_text(_HEADERS)
+            places = [f"-I{place}" for place in std_include_dirs()]
+            command = [
+                config.cxx,
+                *flags,
+                "-fvisibility=hidden",
+                *places,
+                "-x",
+                "c++-header",
+                header,
+                "-o",
+                f"{header}.gch",
+            ]
+            if subprocess.run([str(part) for part in command], stderr=subprocess.DEVNULL).returncode:
+                header.unlink()
+        return compile_str(
+            *arguments, preargs=[*preargs, *(["-include", str(header)] if header.exists() else [])], **options
+        )
+
+    GCC_compiler.compile_str = staticmethod(compile_quickly)
 
 
 def _supply_downsample() -> None:
