@@ -48,7 +48,7 @@ def write_card(results: Path, out: Path) -> Path:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(share=share, interval=interval)
+    environment.filters.update(share=share, interval=interval, ranked=ranked)
     recipes = {model: " ".join(TRAININGS[f"{model}-shipped"]) for model in NAMES}
     networks, before = measured["networks"]["networks"], measured["before"]["networks"]
     for figure in draw_recipes(measured["recipes"]["rows"]):
@@ -101,7 +101,7 @@ def _bin_rows(networks: dict[str, Any], key: str) -> list[list[str]]:
 
 def _pair_row(rows: tuple[dict[str, Any], ...]) -> list[str]:
     """The pairs, their number, then of each network how often the lens is above, and the AUROC."""
-    cells = [f"{row[key]:.3f} [{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]" for row in rows for key in PAIR_KEYS]
+    cells = [ranked(row, key) for row in rows for key in PAIR_KEYS]
     return [rows[0]["pairs"], str(rows[0]["n"]), *cells]
 
 
@@ -138,6 +138,11 @@ def draw_recipes(rows: list[dict[str, Any]]) -> tuple[Figure, Figure]:
 def share(estimate: dict[str, Any]) -> str:
     """A share with its interval."""
     return f"{estimate['share']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+
+
+def ranked(row: dict[str, Any], key: str = "outranks") -> str:
+    """What pairs say, with its interval: how often the lens is above or, by the key `auroc`, the AUROC."""
+    return f"{row[key]:.3f} [{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
 
 
 def interval(metrics: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ import jinja2
 import numpy as np
 
 from experiments.runner import ROOT, Job, carry_out, run
-from experiments.shipped.card import interval, share
+from experiments.shipped.card import interval, ranked, share
 from experiments.shipped.frozen import N_STAMPS, SEED
 from experiments.shipped.measure import EASY, FALSE_POSITIVE_RATE, _measure_set, _share
 from experiments.shipped.oddities import ray_tracks
@@ -173,7 +173,7 @@ def write_card() -> Path:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(share=share, interval=interval)
+    environment.filters.update(share=share, interval=interval, ranked=ranked)
     text = environment.get_template("gri.md.jinja").render(
         zip=zip,
         figures=figures,
