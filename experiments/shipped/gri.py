@@ -174,9 +174,13 @@ def write_card() -> Path:
         keep_trailing_newline=True,
     )
     environment.filters.update(share=share, interval=interval, ranked=ranked)
+    bins = [
+        (title, list(zip(*(found[key] for found in figures["sets"].values()), strict=True)))
+        for key, title in (("by_einstein_radius", "radius, arcsec"), ("by_snr", "S/N in g"))
+    ]
     text = environment.get_template("gri.md.jinja").render(
-        zip=zip,
         figures=figures,
+        bins=bins,
         training=TRAINING,
         easy=EASY,
         rate=FALSE_POSITIVE_RATE,
