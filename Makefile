@@ -6,6 +6,11 @@ PAGE_TOOLS := lab/page/node_modules/.package-lock.json
 NPM = PATH="$(CURDIR)/$(MODERN):$$PATH" npm --prefix lab/page
 UV_LOCK = ../$(MODERN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
+# What make test leaves out for its length and CI runs, and what it tries in short.
+THOROUGH := tests/agreement/test_agreement.py tests/parity/test_idioms.py $(addprefix tests/modern/test_, \
+  lab.py exercise.py site.py survey_faults.py survey_cluster.py distributions.py)
+MORE_THOROUGH := tests/parity/test_lab_page.py $(addprefix tests/modern/test_, interpreters.py survey_fuzz.py survey_formats.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check thorough endurance reliability reproduce weights agreement image image-test bench docs site lab lint format lock audit dist clean nothing-test
 
@@ -26,10 +31,8 @@ check: setup  ## lint, and the tests that name what changed since main; before e
 	@$(MAKE) --no-print-directory lint
 	@LENS_ONLY="$$($(MODERN)/python tests/changed.py)" bash tests/run.sh
 
-thorough: setup  ## what takes minutes: ResNets trained afresh, a Python brought by uv, 10,000 malformed files, all notebooks; ONLY="FILE ..."
-	@LENS_THOROUGH=1 $(MODERN)/python -m pytest $(or $(ONLY),tests/agreement tests/modern/test_interpreters.py \
-	  tests/modern/test_survey_fuzz.py tests/modern/test_survey_formats.py tests/modern/test_lab.py tests/modern/test_exercise.py \
-	  tests/modern/test_site.py tests/parity/test_lab_page.py tests/parity/test_idioms.py)
+thorough: setup  ## what takes minutes: ResNets trained afresh, 10,000 malformed files, all notebooks, the site; ONLY="FILE ...", or =CI for what CI runs
+	@LENS_THOROUGH=1 LENS_ONLY="$(or $(filter-out CI,$(ONLY)),$(THOROUGH) $(if $(ONLY),,$(MORE_THOROUGH)))" bash tests/run.sh
 
 dist: setup  ## build wheels and sdists of the three distributions into dist/
 	@bash requirements/dist.sh

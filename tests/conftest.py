@@ -22,6 +22,18 @@ FRAMEWORKS = ("theano", "lasagne", "keras") if sys.version_info < (3, 9) else ("
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "thorough: takes long and guards what changes seldom; `make thorough` runs it")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave what is thorough to `make thorough`, unless markers are chosen by hand."""
+    left = [item for item in items if item.get_closest_marker("thorough")]
+    if left and not os.environ.get("LENS_THOROUGH") and not config.option.markexpr:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
 def pytest_sessionstart(session):
     """In CI a missing framework ends the run, so that no test can skip for want of it."""
     missing = [name for name in FRAMEWORKS if importlib.util.find_spec(name) is None]

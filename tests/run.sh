@@ -57,16 +57,23 @@ legacy() {
   folders_of original parity agreement
   run both modern "$@"
 }
+# The rest falls to the side that ends first.
+rest() {
+  mkdir "$place/rest-taken" 2>/dev/null || return 0
+  folders_of reproduction models
+  run rest modern "$@"
+}
 names=()
 if [ "${LENS_SIDE:-legacy}" = legacy ]; then
-  legacy "$@" >"$place/said" 2>&1 &
+  { legacy "$@"; if [ -z "${LENS_SIDE:-}" ]; then rest "$@"; fi; } >"$place/said" 2>&1 &
   names+=(legacy)
   if [ -z "${LENS_SIDE:-}" ]; then names+=(both); fi
 fi
 if [ "${LENS_SIDE:-modern}" = modern ]; then
-  folders_of common twins modern reproduction models
+  folders_of common twins modern
   run modern modern "$@"
-  names+=(modern)
+  rest "$@"
+  names+=(modern rest)
 fi
 wait
 cat "$place/said" 2>/dev/null

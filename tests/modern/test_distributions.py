@@ -172,12 +172,14 @@ def test_bare_it_scores_a_folder_and_says_which_extra_the_rest_lacks(place, fold
         assert err.count("\n") == 1 and f"pip install 'lens-modern[{extra}]'" in err, line
 
 
+@pytest.mark.thorough
 def test_with_its_extras_it_reports_exports_and_scores_any_file(place, folder):
     ended = carry_out(place / "bin/python", "modern", folder, WITH_EXTRAS, Path(np.__file__).parents[1])
     assert [ended[line][0] for line in WITH_EXTRAS] == [0, 0, 0, 0], ended
     assert all((folder / name).stat().st_size for name in ("report.html", "run.onnx", "scores.parquet"))
 
 
+@pytest.mark.thorough
 def test_lens_legacy_scores_from_its_wheel_and_the_lock(dist, folder):
     legacy = ROOT / ".venv-legacy"
     assert run(legacy / "bin/python", "-m", "venv", folder / "venv").returncode == 0

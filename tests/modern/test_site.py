@@ -1,7 +1,6 @@
 """The site builds without a warning, leads where it says, searches from disk, and fits a phone."""
 
 import html
-import os
 import re
 import subprocess
 import sys
@@ -29,10 +28,9 @@ OUTSIDE = """
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Folder of the site; notebooks have the outputs that runs/lab holds, in `make thorough` all of them."""
+    """Folder of the site, its notebooks with their outputs."""
     out = tmp_path_factory.mktemp("site")
-    if os.environ.get("LENS_THOROUGH"):
-        subprocess.run([sys.executable, "-m", "lab.execute", "--out", "runs/lab", "--missing"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "lab.execute", "--out", "runs/lab", "--missing"], cwd=ROOT, check=True)
     command = [
         sys.executable,
         "-m",
@@ -76,6 +74,7 @@ def links_of(text):
     return {html.unescape(link) for link in re.findall(r'\s(?:href|src)="([^"]+)"', markup)}
 
 
+@pytest.mark.thorough
 def test_every_link_within_the_site_leads_somewhere(site, pages):
     wrong, elsewhere = [], set()
     for path, text in pages.items():
@@ -91,6 +90,7 @@ def test_every_link_within_the_site_leads_somewhere(site, pages):
     assert wrong == []
 
 
+@pytest.mark.thorough
 def test_every_page_of_docs_and_lab_is_on_the_front_page(pages, site):
     front = links_of(pages[site / "index.html"])
     made_elsewhere = {"differences-intro", "differences-outro", "faithfulness-text", "slides"}
@@ -99,6 +99,7 @@ def test_every_page_of_docs_and_lab_is_on_the_front_page(pages, site):
     assert expected <= front and {"story.html", "reproduction.html", "appendix.html", "lab.html"} <= front
 
 
+@pytest.mark.thorough
 def test_the_search_finds_a_word_from_disk(page, site):
     page.goto((site / "index.html").as_uri())
     page.locator(".search-button__button:visible").first.click()
@@ -109,6 +110,7 @@ def test_the_search_finds_a_word_from_disk(page, site):
     assert any("idioms" in title for title in titles)
 
 
+@pytest.mark.thorough
 def test_a_framework_that_is_chosen_once_is_chosen_on_all_pages(page, site):
     labels = "[...document.querySelectorAll('.sd-tab-set > input:checked + label')].map(label => label.innerText)"
     page.goto((site / "docs/idioms.html").as_uri())
@@ -120,6 +122,7 @@ def test_a_framework_that_is_chosen_once_is_chosen_on_all_pages(page, site):
     page.wait_for_function(all_torch, timeout=10_000)
 
 
+@pytest.mark.thorough
 def test_no_page_is_wider_than_a_phone(page, pages, site):
     wide = {}
     for path in pages:
@@ -130,6 +133,7 @@ def test_no_page_is_wider_than_a_phone(page, pages, site):
     assert {name: found for name, found in wide.items() if found} == {}
 
 
+@pytest.mark.thorough
 def test_the_site_is_made_of_all_that_it_shows(pages, site):
     text = pages[site / "docs/site/api.html"]
     for name in ("lens_common.load_stamps", "lens_modern.LensClassifier.fit", "lens_legacy.backend.build_network"):
@@ -146,7 +150,7 @@ def test_a_notebook_has_stored_outputs_while_its_cells_are_the_same(tmp_path):
     assert not stored_notebook(text.replace("1 + 1", "1 + 2"), str(tmp_path)).cells[1].outputs
 
 
-@pytest.mark.skipif(not os.environ.get("LENS_THOROUGH"), reason="executes the notebooks: `make thorough`")
+@pytest.mark.thorough
 def test_the_notebooks_show_all_their_figures(pages, site):
     for path in NOTEBOOKS:
         pictures = re.findall(r'<img alt="([^"]+)" src="../_images/', pages[site / f"lab/{path.stem}.html"])

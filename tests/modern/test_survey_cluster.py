@@ -92,6 +92,7 @@ def test_a_worker_that_would_score_otherwise_is_refused(preload, data, cluster, 
     assert PRELOADS[preload] in line and "tcp://" in line and not out.exists()
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_dies_is_one_sentence_and_the_work_goes_on_without(data, cluster, tmp_path, capsys):
     address, scheduler = cluster(SLOW)
     out, parts = tmp_path / "s.csv", tmp_path / "s.csv.parts"

@@ -69,6 +69,7 @@ def undisturbed(data, tmp_path_factory):
     return read_rows(out), time.monotonic() - start
 
 
+@pytest.mark.thorough
 def test_killed_at_twenty_points_and_begun_again_it_ends_as_undisturbed(data, undisturbed, tmp_path):
     rows, seconds = undisturbed
     command = arguments([data], tmp_path / "s.csv", "--shard-size", 100, "--workers", 1)
@@ -153,12 +154,14 @@ def run_mortal(data, folder, shard_size, row, n_kills):
     return len(list((folder / "marks").iterdir()))
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_in_mid_shard_is_replaced(data, undisturbed, tmp_path):
     assert run_mortal(data, tmp_path, 300, 556, 1) == 1  # the second block of the second shard
     # Two workers and shards of another size give the same scores to the last bit.
     assert read_rows(tmp_path / "s.csv") == undisturbed[0]
 
 
+@pytest.mark.thorough
 def test_a_shard_that_every_worker_dies_on_is_reported_and_the_rest_goes_on(data, undisturbed, tmp_path):
     # Many short shards: others wait at the workers that die, and must not be lost with this one.
     n_died = run_mortal(data, tmp_path, 50, 500, 1000)
@@ -169,6 +172,7 @@ def test_a_shard_that_every_worker_dies_on_is_reported_and_the_rest_goes_on(data
     assert read_rows(tmp_path / "s.csv") == undisturbed[0][:500] + undisturbed[0][550:]
 
 
+@pytest.mark.thorough
 def test_a_dask_cluster_gives_the_same_scores(data, undisturbed, tmp_path, capsys):
     import distributed
 
