@@ -307,36 +307,36 @@ def _keep_headers(folder: Path) -> None:
     """
     from theano.gof.cmodule import GCC_compiler, std_include_dirs
 
-    config, compile_str = sys.modules["theano"].config, GCC_compiler.compile_str
-    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    compile_str, owner = GCC_compiler.compile_str, os.getpid()
     uses: Dict[Tuple[str, ...], int] = {}
+    kept: Dict[Tuple[str, ...], Path] = {}
+
+    def forget() -> None:
+        if os.getpid() == owner:  # and not a fork of it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(flags: Tuple[str, ...]) -> None:
+        header = folder / f"{len(kept)}.hpp"
+        places = [f"-I{place}" for place in std_include_dirs()]
+        command = [sys.modules["theano"].config.cxx, *flags, "-fvisibility=hidden", *places, "-x", "c++-header"]
+        with contextlib.suppress(OSError):
+            folder.mkdir(exist_ok=True)
+            if shutil.disk_usage(folder).free > 2**29:  # each takes 36 MB; modules come first
+                header.write_text(_HEADERS)
+                made = [str(header), "-o", f"{header}.gch"]
+                if not subprocess.run([*command, *made], stderr=subprocess.DEVNULL).returncode:
+                    kept[flags] = header
 
     def compile_quickly(*arguments: Any, preargs: Sequence[str] = (), **options: Any) -> Any:
         flags = tuple(flag for flag in preargs if not flag.startswith("-Wl,"))
         uses[flags] = uses.get(flags, 0) + 1
-        header = folder / f"{list(uses).index(flags)}.hpp"
         if uses[flags] == 3:
-            folder.mkdir(exist_ok=True)
-            header.write_text(_HEADERS)
-            places = [f"-I{place}" for place in std_include_dirs()]
-            command = [
-                config.cxx,
-                *flags,
-                "-fvisibility=hidden",
-                *places,
-                "-x",
-                "c++-header",
-                header,
-                "-o",
-                f"{header}.gch",
-            ]
-            if subprocess.run([str(part) for part in command], stderr=subprocess.DEVNULL).returncode:
-                header.unlink()
-        return compile_str(
-            *arguments, preargs=[*preargs, *(["-include", str(header)] if header.exists() else [])], **options
-        )
+            keep(flags)
+        included = ["-include", str(kept[flags])] if flags in kept else []
+        return compile_str(*arguments, preargs=[*preargs, *included], **options)
 
+    forget()  # what a process left that was killed
+    atexit.register(forget)
     GCC_compiler.compile_str = staticmethod(compile_quickly)
 
 

@@ -45,6 +45,20 @@ def test_theano_uses_all_cores_unless_told_otherwise(monkeypatch, tmp_path):
     assert python(code, tmp_path, OMP_NUM_THREADS="1").communicate()[0].split() == ["True", "1"]
 
 
+def test_headers_are_kept_from_the_third_module_of_the_same_flags_until_the_process_ends(tmp_path):
+    code = (
+        "from lens_legacy import backend; backend.prepare(); import theano, theano.tensor as T; import glob;"
+        "x = T.vector(); count = lambda: len(glob.glob('{0}/theano/slot-0.headers/*.gch'));"
+        "before = count();"
+        "values = [theano.function([x], f(x) * 2)([0.5])[0] for f in (T.exp, T.sin, T.cosh, T.tanh)];"
+        "print(before, count() > 0, *['%.5f' % value for value in values])"
+    ).replace("{0}", str(tmp_path))
+    out, err = python(code, tmp_path).communicate()
+    # 2 exp, sin, cosh, tanh of 0.5
+    assert out.split() == ["0", "True", "3.29744", "0.95885", "2.25525", "0.92423"], err
+    assert not (tmp_path / "theano" / "slot-0.headers").exists()
+
+
 def test_float64_is_float64_in_theano_and_in_keras(tmp_path):
     code = (
         "from lens_legacy import backend; backend.prepare('float64'); import theano, keras;"
