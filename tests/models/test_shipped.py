@@ -9,20 +9,25 @@ import pytest
 from scipy.special import expit
 
 from experiments.shipped import frozen
+from experiments.shipped import gri as shipped_gri
 from experiments.shipped.oddities import oddities
 from experiments.shipped.recipes import dihedral, mean_logit
 from experiments.shipped.ship import fit_calibration
+from lens_common.data.catalogue import read_catalogue
 from lens_common.data.stamps import load_stamps
 from lens_common.errors import UserError
 from lens_common.files import write_csv
+from lens_common.mocks.multiband_prior import LSST_GRI, LSST_GRI_CONTROLLED
 from lens_common.mocks.prior import LEAK_CONTROLLED
 from lens_common.mocks.writer import make_mocks, stamp_seed
 from lens_common.runs import REPLACED, SHIPPED, check_replaced, read_config
 from lens_common.scores.metrics import auroc
+from lens_common.scores.pairs import find_pairs, judge_pairs
 from lens_modern import backend, load_shipped
 
 # What is promised of the 100 PICS mocks.
 FLOORS = {"resnet": 0.95, "cnn": 0.85}
+FLOORS_GRI = {"lsst-gri": 0.9, "lsst-gri-controlled": 0.8}
 RECORD = json.loads(frozen.RECORD.read_text())
 
 
@@ -76,6 +81,39 @@ def test_a_network_that_came_before_is_named_and_what_replaces_it(caplog):
     for digest, model in REPLACED.items():
         check_replaced(digest, "a.csv")
         assert f"a.csv belongs to the {model} that shipped earlier ({digest[:12]})" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def gri(score):
+    estimator = load_shipped("resnet-gri")
+    return lambda stamps: estimator.predict_proba(stamps)[:, 1]
+
+
+@pytest.mark.parametrize("prior", [LSST_GRI, LSST_GRI_CONTROLLED], ids=lambda prior: prior.name)
+def test_the_network_of_three_bands_finds_lenses_whatever_the_sky_of_a_band(gri, prior, tmp_path):
+    data = load_stamps(make_mocks(tmp_path / "mocks", 300, seed=79, prior=prior))
+    labels, scores = data.labels == 1, gri(data.pixels)
+    assert auroc(labels, scores) >= FLOORS_GRI[prior.name]
+    moved = gri(data.pixels + np.float32([[[7]], [[-3]], [[20]]]))
+    np.testing.assert_allclose(moved, scores, atol=0.02)
+
+
+def test_it_ranks_wide_bright_lenses_above_themselves_without_their_mass(gri, tmp_path):
+    folder = make_mocks(tmp_path / "mocks", 200, seed=80, prior=LSST_GRI, pairs=True)
+    data = load_stamps(folder)
+    lenses, unlensed, known = find_pairs(data.ids, read_catalogue(folder))
+    scores = gri(data.pixels)
+    wide = judge_pairs(scores[lenses], scores[unlensed], known)[1]
+    assert wide["pairs"] == "radius > 1 arcsec and S/N > 20" and wide["n"] > 20
+    assert wide["outranks"] >= 0.9
+
+
+def test_noise_and_stars_are_no_lenses_to_it_and_a_lens_whose_galaxy_shines_is_one(gri, monkeypatch):
+    monkeypatch.setattr(shipped_gri, "N_ODD", 40)
+    medians = {what: np.median(gri(stamps)) for what, stamps in shipped_gri.odd_stamps().items()}
+    for what in ("noise alone", "a star, i = 16 to 23", "a cosmic ray in one band, on noise"):
+        assert medians[what] < 0.1, what
+    assert medians["a lens of 1 arcsec or more, its galaxy shining"] > 0.9
 
 
 def seeds(seed, n_stamps):

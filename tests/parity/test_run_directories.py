@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lens_common.files import read_csv
+from lens_common.mocks.multiband_prior import LSST_GRI
 from lens_common.mocks.writer import make_mocks
 from lens_common.runs import load_weights
 
@@ -229,3 +230,13 @@ def test_weights_and_optimiser_of_a_resnet_come_back_to_the_last_bit(resnets):
 
 def test_legacy_continues_a_modern_resnet_to_the_same_weights(resnets):
     check_continued(resnets / "begun", read_config(resnets / "stopped"), resnets / "run", "resnet")
+
+
+def test_both_sides_score_three_bands_alike_with_the_network_that_ships(carry_out, tmp_path):
+    stamps = make_mocks(tmp_path / "mocks", 12, seed=6, prior=LSST_GRI)
+    tables = {side: tmp_path / f"{side}.csv" for side in SIDES}
+    for side, table in tables.items():
+        carry_out(side, ("score", stamps, "--model", "resnet-gri", "--out", table))
+    legacy, modern = ([(row["id"], float(row["score"])) for row in read_csv(table)] for table in tables.values())
+    assert [name for name, _ in legacy] == [name for name, _ in modern]
+    np.testing.assert_allclose(*([score for _, score in rows] for rows in (legacy, modern)), rtol=0, atol=1e-5)
