@@ -51,7 +51,7 @@ bench: setup  ## measure speeds, half an hour; results go to bench/results.json;
 reproduce: setup  ## make the reproduction pages from the stored runs; PROFILE=quick runs a small study, =full all of it
 	@bash experiments/reproduction/reproduce.sh $(PROFILE)
 
-weights: setup  ## train, measure and describe the shipped networks, five hours on two cores; ONLY=card: docs/model-card.md
+weights: setup  ## train, measure and describe the shipped networks, seven hours on two cores; ONLY=card: docs/model-card*.md
 	@bash experiments/shipped/make.sh $(ONLY)
 
 agreement: setup  ## train both twins from new seeds and judge whether their ROCs agree, ten minutes

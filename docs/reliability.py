@@ -58,16 +58,8 @@ def run_side(side: str) -> dict[str, tuple[int, int]]:
     """Cases and those that passed, by test file, in one interpreter."""
     files = [f"tests/{name}" for names in KINDS.values() for name in names if side in name or "modern/" not in name]
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
-        command = [
-            ROOT / f".venv-{side}/bin/python",
-            "-m",
-            "pytest",
-            "-q",
-            "-m",
-            "thorough or not thorough",
-            f"--junitxml={report.name}",
-            *files,
-        ]
+        pytest = (ROOT / f".venv-{side}/bin/python", "-m", "pytest", "-qm", "thorough or not thorough")
+        command = [*pytest, f"--junitxml={report.name}", *files]
         subprocess.run([*map(str, command)], cwd=ROOT, check=False)
         cases = ElementTree.parse(report.name).getroot().iter("testcase")
         counts: dict[str, tuple[int, int]] = {}

@@ -49,6 +49,12 @@ count() {
   passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
 }
 
+# The rest falls to the side that ends first.
+rest() {
+  mkdir "$place/rest-taken" 2>/dev/null || return 0
+  folders_of reproduction models
+  run rest modern "$@"
+}
 # What starts legacy processes from the modern interpreter comes after the legacy tests, whose compiled modules it takes.
 legacy() {
   folders_of common twins legacy
@@ -56,16 +62,11 @@ legacy() {
   if [ -n "${LENS_SIDE:-}" ]; then return; fi
   folders_of original parity agreement
   run both modern "$@"
-}
-# The rest falls to the side that ends first.
-rest() {
-  mkdir "$place/rest-taken" 2>/dev/null || return 0
-  folders_of reproduction models
-  run rest modern "$@"
+  rest "$@"
 }
 names=()
 if [ "${LENS_SIDE:-legacy}" = legacy ]; then
-  { legacy "$@"; if [ -z "${LENS_SIDE:-}" ]; then rest "$@"; fi; } >"$place/said" 2>&1 &
+  legacy "$@" >"$place/said" 2>&1 &
   names+=(legacy)
   if [ -z "${LENS_SIDE:-}" ]; then names+=(both); fi
 fi

@@ -41,19 +41,11 @@ def write_card(results: Path, out: Path) -> Path:
         measured = {name: json.loads((results / f"{name}.json").read_text()) for name in PARTS}
     except (OSError, ValueError) as error:
         raise UserError(f"{results} lacks a part of the card: {error}; run experiments/shipped/make.sh") from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(share=share, interval=interval, ranked=ranked)
     recipes = {model: " ".join(TRAININGS[f"{model}-shipped"]) for model in NAMES}
     networks, before = measured["networks"]["networks"], measured["before"]["networks"]
     for figure in draw_recipes(measured["recipes"]["rows"]):
         (results / f"{figure.key}.svg").write_text(standalone(figure))
-    text = environment.get_template("card.md.jinja").render(
+    text = template("card.md.jinja").render(
         networks=measured["networks"],
         before=measured["before"],
         ingredients=measured["ingredients"],
@@ -133,6 +125,19 @@ def draw_recipes(rows: list[dict[str, Any]]) -> tuple[Figure, Figure]:
             "recipes-share", "AUROC by population", {k: sorted(v) for k, v in by_share.items()}, labels, ylim=(0.3, 1)
         ),
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's words, from beside this file; estimates are spelled by the filters `share`, `interval` and `ranked`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(share=share, interval=interval, ranked=ranked)
+    return environment.get_template(name)
 
 
 def share(estimate: dict[str, Any]) -> str:

@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from experiments.runner import ROOT, Job, carry_out, run
-from experiments.shipped.card import interval, ranked, share
+from experiments.shipped.card import template
 from experiments.shipped.frozen import N_STAMPS, SEED
 from experiments.shipped.measure import EASY, FALSE_POSITIVE_RATE, _measure_set, _share
 from experiments.shipped.oddities import ray_tracks
@@ -58,7 +57,7 @@ KNOW_NO_ARC = (
 
 def train() -> Path:
     """Train the network, and put it into the package."""
-    run(Job(NAME, "modern", "lens_modern.cli", [*TRAINING.split(), "--out", RUN], threads=1))
+    run(Job(NAME, "modern", "lens_modern.cli", [*TRAINING.split(), "--out", RUN]))
     return ship(RUN, NAME)
 
 
@@ -166,19 +165,11 @@ def _twins(data: Stamps, estimator: LensClassifier) -> dict[str, Any]:
 def write_card() -> Path:
     """Write the card from what was measured."""
     figures = json.loads(RESULTS.read_text())
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(share=share, interval=interval, ranked=ranked)
     bins = [
         (title, list(zip(*(found[key] for found in figures["sets"].values()), strict=True)))
         for key, title in (("by_einstein_radius", "radius, arcsec"), ("by_snr", "S/N in g"))
     ]
-    text = environment.get_template("gri.md.jinja").render(
+    text = template("gri.md.jinja").render(
         figures=figures,
         bins=bins,
         training=TRAINING,

@@ -7,10 +7,11 @@ import os
 import re
 
 import jupytext
+import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from lab.execute import HERE, NOTEBOOKS, execute
+from lab.execute import HERE, NOTEBOOKS, execute, stored_notebook
 from lab.solutions import port_it_yourself
 
 LEGACY = re.compile(r'^legacy\("""(.*?)"""\)', re.DOTALL | re.MULTILINE)
@@ -86,3 +87,13 @@ def test_the_slides_are_ten_to_fifteen_and_name_figures_that_are_there():
     texts = {path.stem[0]: path.read_text() for path in NOTEBOOKS}
     for notebook, figure in re.findall(r"\{figure (\d)\.(\d)\}", slides):
         assert f"**Figure {figure}.**" in texts[notebook]
+
+
+def test_a_notebook_has_stored_outputs_while_its_cells_are_the_same(tmp_path):
+    text = "# A\n\n```python\n1 + 1\n```\n\n**Figure 1.** A line.\n"
+    notebook = jupytext.reads(text, "md")
+    notebook.cells[1].outputs = [nbformat.v4.new_output("display_data", {"image/png": "aGk="})]
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    cell = stored_notebook(text, str(tmp_path)).cells[1]
+    assert cell.outputs and cell.metadata["mystnb"]["image"]["alt"] == "A line."
+    assert not stored_notebook(text.replace("1 + 1", "1 + 2"), str(tmp_path)).cells[1].outputs

@@ -7,13 +7,12 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
-import jupytext
-import nbformat
 import pytest
 
-from lab.execute import NOTEBOOKS, captions_of, stored_notebook
+from lab.execute import NOTEBOOKS, captions_of
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.thorough
 PHONE = 390
 # Elements of a page's text that end to the right of the window and do not scroll by themselves.
 OUTSIDE = """
@@ -74,7 +73,6 @@ def links_of(text):
     return {html.unescape(link) for link in re.findall(r'\s(?:href|src)="([^"]+)"', markup)}
 
 
-@pytest.mark.thorough
 def test_every_link_within_the_site_leads_somewhere(site, pages):
     wrong, elsewhere = [], set()
     for path, text in pages.items():
@@ -90,7 +88,6 @@ def test_every_link_within_the_site_leads_somewhere(site, pages):
     assert wrong == []
 
 
-@pytest.mark.thorough
 def test_every_page_of_docs_and_lab_is_on_the_front_page(pages, site):
     front = links_of(pages[site / "index.html"])
     made_elsewhere = {"differences-intro", "differences-outro", "faithfulness-text", "slides"}
@@ -99,7 +96,6 @@ def test_every_page_of_docs_and_lab_is_on_the_front_page(pages, site):
     assert expected <= front and {"story.html", "reproduction.html", "appendix.html", "lab.html"} <= front
 
 
-@pytest.mark.thorough
 def test_the_search_finds_a_word_from_disk(page, site):
     page.goto((site / "index.html").as_uri())
     page.locator(".search-button__button:visible").first.click()
@@ -110,7 +106,6 @@ def test_the_search_finds_a_word_from_disk(page, site):
     assert any("idioms" in title for title in titles)
 
 
-@pytest.mark.thorough
 def test_a_framework_that_is_chosen_once_is_chosen_on_all_pages(page, site):
     labels = "[...document.querySelectorAll('.sd-tab-set > input:checked + label')].map(label => label.innerText)"
     page.goto((site / "docs/idioms.html").as_uri())
@@ -122,7 +117,6 @@ def test_a_framework_that_is_chosen_once_is_chosen_on_all_pages(page, site):
     page.wait_for_function(all_torch, timeout=10_000)
 
 
-@pytest.mark.thorough
 def test_no_page_is_wider_than_a_phone(page, pages, site):
     wide = {}
     for path in pages:
@@ -133,24 +127,12 @@ def test_no_page_is_wider_than_a_phone(page, pages, site):
     assert {name: found for name, found in wide.items() if found} == {}
 
 
-@pytest.mark.thorough
 def test_the_site_is_made_of_all_that_it_shows(pages, site):
     text = pages[site / "docs/site/api.html"]
     for name in ("lens_common.load_stamps", "lens_modern.LensClassifier.fit", "lens_legacy.backend.build_network"):
         assert f'id="{name}"' in text
 
 
-def test_a_notebook_has_stored_outputs_while_its_cells_are_the_same(tmp_path):
-    text = "# A\n\n```python\n1 + 1\n```\n\n**Figure 1.** A line.\n"
-    notebook = jupytext.reads(text, "md")
-    notebook.cells[1].outputs = [nbformat.v4.new_output("display_data", {"image/png": "aGk="})]
-    nbformat.write(notebook, tmp_path / "a.ipynb")
-    cell = stored_notebook(text, str(tmp_path)).cells[1]
-    assert cell.outputs and cell.metadata["mystnb"]["image"]["alt"] == "A line."
-    assert not stored_notebook(text.replace("1 + 1", "1 + 2"), str(tmp_path)).cells[1].outputs
-
-
-@pytest.mark.thorough
 def test_the_notebooks_show_all_their_figures(pages, site):
     for path in NOTEBOOKS:
         pictures = re.findall(r'<img alt="([^"]+)" src="../_images/', pages[site / f"lab/{path.stem}.html"])
